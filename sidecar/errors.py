@@ -22,9 +22,10 @@ because exception text ends in logs and traces (PHI).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from sidecar.outcomes import DeadLetterCode, ParkReason, SkipReason
+if TYPE_CHECKING:
+    from sidecar.outcomes import DeadLetterCode, ParkReason, SkipReason
 
 Disposition: TypeAlias = Literal["stop", "skip", "park", "dead-letter", "retry", "decide"]
 
