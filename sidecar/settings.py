@@ -38,6 +38,9 @@ class KafkaSettings(Section):
     bootstrap_servers: CommaList = Field((), description="host:port, comma-separated")
     topics: CommaList = Field((), description="topics that carry DocumentReference events")
     group_id: str = Field("ehr-draft-sidecar", min_length=1, description="consumer group")
+    session_timeout_seconds: float = Field(
+        30.0, ge=6, le=300, description="after this silence the group gives a dead worker's partitions to others"
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     sasl_username: str | None = None

@@ -5,26 +5,40 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar import __version__
+from sidecar.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, FAILED, WRONG_USE, ENVIRONMENT = 0, 1, 2, 3
+DONE, FAILED, WRONG_USE, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: skips, refusals and flags are done; a check failed; wrong use; the environment is not usable."""
 
 COMMANDS = ("run", "demo", "draft", "extract", "review", "check", "ledger")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, run one command, return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    """Parse the command line, run one command, return its exit code.
+
+    What is wrong with settings or input ends as one message that says what to do, never as a stack.
+    """
+    options = build_parser().parse_args(argv)
     command = importlib.import_module(f"sidecar.cli.{options.command}")
-    code: int = command.run(options)
+    try:
+        code: int = command.run(options)
+    except ConfigError as error:
+        print(f"sidecar: {error}", file=sys.stderr)
+        return WRONG_USE
+    except TransientError as error:
+        print(f"sidecar: {error.code}: {error}", file=sys.stderr)
+        return ENVIRONMENT
+    except BrokenPipeError:
+        return DONE  # the reader of our output has seen enough
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code
 
 
@@ -37,3 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
         module = importlib.import_module(f"sidecar.cli.{name}")
         module.add_parser(commands)
     return parser
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that every command with settings has."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML; else SIDECAR_CONFIG, else none")

@@ -118,7 +118,10 @@ async def open_demo(notes: Path | None, port: int, show: Callable[[str], None]) 
 def _settings(bootstrap_servers: str, base_url: str, folder: Path) -> Settings:
     return Settings(
         mode="live",
-        kafka=KafkaSettings(bootstrap_servers=(bootstrap_servers,), topics=(TOPIC,), group_id="demo"),
+        # The embedded broker lets a first join wait for half the session timeout: take the least.
+        kafka=KafkaSettings(
+            bootstrap_servers=(bootstrap_servers,), topics=(TOPIC,), group_id="demo", session_timeout_seconds=6
+        ),
         ehr=EhrSettings(profile="demo", base_url=base_url),
         worker=WorkerSettings(concurrency=4, drain_seconds=5),
         ledger=LedgerSettings(url=f"sqlite:///{folder / 'ledger.db'}"),

@@ -110,9 +110,10 @@ class Intake:
             auto_offset_reset="earliest",
             partition_assignment_strategy=(StickyPartitionAssignor,),
             isolation_level="read_committed",
-            session_timeout_ms=30_000,
-            heartbeat_interval_ms=3_000,
-            rebalance_timeout_ms=30_000,
+            session_timeout_ms=int(self._kafka.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(self._kafka.session_timeout_seconds * 100),
+            # What a rebalance waits for a member to hand over; REVOKE_SECONDS stays below the least of it.
+            rebalance_timeout_ms=int(self._kafka.session_timeout_seconds * 1000),
             fetch_max_bytes=8 * 1024 * 1024,
         )
 

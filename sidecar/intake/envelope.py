@@ -7,7 +7,6 @@ heartbeat, a null value) give no event; what no shape recognises is dead-lettere
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,17 +14,13 @@ import orjson
 from sidecar.errors import DeadLetterEvent
 from sidecar.intake.record import DocumentEvent
 from sidecar.outcomes import DeadLetterCode
+from sidecar.references import FHIR_ID, FHIR_TYPE, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sidecar.intake.record import Record, Resource
 
-FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-FHIR_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
-_REFERENCE = re.compile(
-    r"(?:^|/)(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?/?$"
-)
 _NO_EVENTS = ("handshake", "heartbeat", "query-status", "query-event")
 
 
@@ -68,12 +63,6 @@ def parse_json(value: bytes) -> Any:  # noqa: ANN401 - JSON is anything
         return orjson.loads(value.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError:
         raise DeadLetterEvent(DeadLetterCode.NOT_JSON) from None
-
-
-def parse_reference(reference: str) -> tuple[str, str, str | None] | None:
-    """Split a relative or absolute reference into type, id and version."""
-    match = _REFERENCE.search(reference)
-    return (match["type"], match["id"], match["version"]) if match else None
 
 
 def event_of_resource(resource: Resource) -> DocumentEvent:

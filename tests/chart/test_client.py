@@ -155,7 +155,9 @@ async def test_a_search_is_never_answered_from_a_cache_and_filters_other_types()
 
     def handler(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        entries = [{"resource": {"resourceType": kind, "id": "1"}} for kind in ("DocumentReference", "OperationOutcome")]
+        entries = [
+            {"resource": {"resourceType": kind, "id": "1"}} for kind in ("DocumentReference", "OperationOutcome")
+        ]
         return httpx.Response(200, json={"resourceType": "Bundle", "entry": entries})
 
     found = await client(handler).search("DocumentReference", {"identifier": "s|v"})
@@ -200,7 +202,9 @@ def test_links_inside_the_ehr_are_followed(url: str) -> None:
 
 
 async def test_a_binary_comes_raw_or_as_a_resource() -> None:
-    raw = await answering(200, content=b"text", headers={"Content-Type": "text/plain"}).read_binary("Binary/1", None, 99)
+    raw = await answering(200, content=b"text", headers={"Content-Type": "text/plain"}).read_binary(
+        "Binary/1", None, 99
+    )
     assert (raw.data, raw.media_type) == (b"text", "text/plain")
     resource = {"resourceType": "Binary", "contentType": "text/html", "data": "eA=="}
     answer = answering(200, content=orjson.dumps(resource), headers={"Content-Type": "application/fhir+json"})
@@ -210,7 +214,9 @@ async def test_a_binary_comes_raw_or_as_a_resource() -> None:
 
 async def test_a_binary_over_the_limit_is_parked_before_it_is_read_whole() -> None:
     with pytest.raises(ParkEvent, match="no-content"):
-        await answering(200, content=b"x" * 10_000, headers={"Content-Type": "text/plain"}).read_binary("Binary/1", None, 99)
+        await answering(200, content=b"x" * 10_000, headers={"Content-Type": "text/plain"}).read_binary(
+            "Binary/1", None, 99
+        )
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,10 @@ def test_a_wrong_shape_is_an_invalid_resource(change: dict[str, Any]) -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["coding", "reference", "code", "system", "encounter"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["coding", "reference", "code", "system", "encounter"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -1,0 +1,154 @@
+"""The composition root: opens every part from `Settings`, runs them, drains them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import stamina.instrumentation
+from aiokafka.errors import KafkaError
+
+from sidecar.chart.auth import authorization
+from sidecar.chart.client import FhirClient
+from sidecar.chart.filing import Filing
+from sidecar.chart.profile import profile_of, settle_profile
+from sidecar.delivery import Delivery
+from sidecar.drafting.compose import Composer
+from sidecar.drafting.engines import open_engine
+from sidecar.errors import BrokerUnavailable, ConfigError
+from sidecar.http import Tls, open_http
+from sidecar.intake.consumer import Intake
+from sidecar.intake.deadletter import KafkaDeadLetters
+from sidecar.intake.kafka import client_options
+from sidecar.ledger.sql import open_ledger
+from sidecar.mappings import Mappings
+from sidecar.pipeline import Parts, Pipeline, Policy
+from sidecar.progress import Progress, log_step
+from sidecar.retry import until_answered
+from sidecar.review import load_policy
+from sidecar.telemetry.tracing import open_tracing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from sidecar.ledger.ledger import Ledger
+    from sidecar.progress import ProgressHook
+    from sidecar.settings import EhrSettings, Settings
+
+logger = logging.getLogger(__name__)
+
+DUE_SECONDS = 1.0
+DUE_BATCH = 20
+
+
+class Worker:
+    """One consumer of the group, with everything that it needs open."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, ledger: Ledger) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self.intake = Intake(settings.kafka, settings.worker, self._handle)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping`, then drain within `worker.drain_seconds`."""
+        if self._settings.mode == "off":
+            logger.info("mode-off", extra={"mode": "off"})
+            await stopping.wait()
+            return
+        retries = asyncio.create_task(self._retry_parked(), name="parked")
+        try:
+            await self.intake.run(stopping)
+        finally:
+            retries.cancel()
+            await asyncio.gather(retries, return_exceptions=True)
+
+    async def _handle(self, record: object) -> None:
+        await self._pipeline.handle(record)  # type: ignore[arg-type]  # a Record, as Intake gives it
+
+    async def _retry_parked(self) -> None:
+        """Bring parked work back when its time has come, or when `sidecar ledger retry` made it due."""
+        pause = timedelta(seconds=self._settings.worker.parked_retry_seconds)
+        while True:
+            entries = await until_answered(lambda: self._ledger.take_due(datetime.now(UTC) + pause, DUE_BATCH))
+            for entry in entries:
+                await self._pipeline.retry(entry)
+            if len(entries) < DUE_BATCH:
+                await asyncio.sleep(DUE_SECONDS)
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, hooks: Iterable[ProgressHook] = ()) -> AsyncIterator[Worker]:
+    """Open all parts; close them in reverse order at the end.
+
+    Waits for an EHR or a broker that does not answer yet. Raises `ConfigError` for what waiting cannot mend.
+    """
+    stamina.instrumentation.set_on_retry_hooks([])  # the default hooks log the arguments of the call (PHI)
+    async with AsyncExitStack() as stack:
+        mappings = Mappings.load(settings.mappings.dir)
+        profile = profile_of(mappings.profile(settings.ehr.profile))
+        composer = Composer(
+            await stack.enter_async_context(open_engine(settings.engine, mappings)), load_policy(mappings)
+        )
+        chart = await stack.enter_async_context(open_chart(settings.ehr))
+        profile = settle_profile(profile, await until_answered(chart.capabilities))
+        ledger = await stack.enter_async_context(open_ledger(settings.ledger.url))
+        dead_letters = await stack.enter_async_context(_open_dead_letters(settings))
+        filing = Filing(chart, profile)
+        parts = Parts(
+            chart=chart,
+            filing=filing,
+            delivery=Delivery(filing, ledger),
+            ledger=ledger,
+            composer=composer,
+            dead_letters=dead_letters,
+            mappings=mappings,
+            tracer=stack.enter_context(open_tracing()),
+            progress=Progress((log_step, *hooks)),
+        )
+        yield Worker(settings, Pipeline(parts, _policy(settings)), ledger)
+
+
+@asynccontextmanager
+async def open_chart(settings: EhrSettings) -> AsyncIterator[FhirClient]:
+    """Open the client of the configured EHR. Raises `ConfigError`."""
+    if not settings.base_url or not settings.base_url.startswith(("http://", "https://")):
+        raise ConfigError("ehr.base_url must be the FHIR base URL, http(s)://…; SIDECAR_EHR__BASE_URL sets it too")
+    tls = Tls(settings.ca_file, settings.client_cert_file, settings.client_key_file)
+    async with open_http(
+        settings.base_url, authorize=authorization(settings), tls=tls, timeout=settings.timeout_seconds
+    ) as http:
+        yield FhirClient(http, settings.base_url)
+
+
+@asynccontextmanager
+async def _open_dead_letters(settings: Settings) -> AsyncIterator[KafkaDeadLetters]:
+    kafka = settings.kafka
+
+    async def start() -> KafkaDeadLetters:
+        letters = KafkaDeadLetters(client_options(kafka), kafka.group_id, kafka.dead_letter_payload)
+        try:
+            await letters.start()
+        except KafkaError:
+            await letters.stop()
+            raise BrokerUnavailable("not reachable") from None
+        return letters
+
+    letters = await until_answered(start)
+    try:
+        yield letters
+    finally:
+        with suppress(KafkaError, TimeoutError):
+            await asyncio.wait_for(letters.stop(), 5)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        mode="dry-run" if settings.mode == "off" else settings.mode,
+        group_id=settings.kafka.group_id,
+        parked_retry_seconds=settings.worker.parked_retry_seconds,
+        attachment_limit_bytes=settings.ehr.attachment_limit_bytes,
+    )

@@ -1,0 +1,60 @@
+"""`sidecar run`: the worker, until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Any
+
+from sidecar.cli import DONE, FAILED, add_config
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sidecar.settings import Settings
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse's type for it is private
+    parser = commands.add_parser("run", help="work until SIGTERM, then drain; a second signal ends at once")
+    add_config(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from sidecar.settings import load_settings
+    from sidecar.telemetry.logs import configure_logging
+
+    settings = load_settings(options.config)
+    configure_logging()
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    """Run until the first signal and drain; a second one, or one before everything is open, ends at once."""
+    loop, stopping, opened = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    work = asyncio.create_task(_work(settings, stopping, opened))
+
+    def stop() -> None:
+        if stopping.is_set() or not opened.is_set():
+            work.cancel()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await work
+    except asyncio.CancelledError:
+        return FAILED if opened.is_set() else DONE
+    return DONE
+
+
+async def _work(settings: Settings, stopping: asyncio.Event, opened: asyncio.Event) -> None:
+    import logging
+
+    from sidecar.app import open_worker
+
+    logger = logging.getLogger("sidecar.run")
+    async with open_worker(settings) as worker:
+        opened.set()
+        logger.info("started", extra={"mode": settings.mode, "profile": settings.ehr.profile})
+        await worker.run(stopping)
+    logger.info("stopped")

@@ -1,0 +1,359 @@
+"""The life of one event, top to bottom.
+
+admit → read → route → extract → claim → draft → review → file → settle. Each stage is one named
+coroutine or function; what passes between them is frozen. A stage ends an event by raising
+`SkipEvent`, `ParkEvent` or `DeadLetterEvent`; what may pass by itself is retried inside the stage.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sidecar.chart.draft import DraftDocument, draft_id_of
+from sidecar.chart.source import SourceNote, parse_source
+from sidecar.drafting.compose import SourceLabel
+from sidecar.drafting.route import NoteFacts, route, suits
+from sidecar.errors import (
+    DeadLetterEvent,
+    EhrNotFound,
+    ParkEvent,
+    SidecarError,
+    SkipEvent,
+)
+from sidecar.intake.deadletter import DeadLetter
+from sidecar.intake.envelope import read_record
+from sidecar.ledger.ledger import Key
+from sidecar.note import attachments, choose, decode_base64, read_attachment
+from sidecar.observe import own_draft_id, seen_state, version_of
+from sidecar.outcomes import (
+    DeadLetterCode,
+    DeadLettered,
+    Filed,
+    Parked,
+    ParkReason,
+    Skipped,
+    SkipReason,
+)
+from sidecar.progress import Drafted, Ended, Observed, Progress, Received
+from sidecar.retry import until_answered
+from sidecar.telemetry import names
+from sidecar.telemetry.tracing import process_span, stage_span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+    from opentelemetry.trace import Tracer
+
+    from sidecar.chart.client import Chart
+    from sidecar.chart.filing import Filing
+    from sidecar.delivery import Delivery
+    from sidecar.drafting.compose import Composer
+    from sidecar.drafting.task import Task
+    from sidecar.intake.deadletter import DeadLetters
+    from sidecar.intake.record import DocumentEvent, Record
+    from sidecar.ledger.ledger import Claimed, Entry, Ledger
+    from sidecar.mappings import Mappings
+    from sidecar.note import Attachment
+    from sidecar.note.text import NoteText
+    from sidecar.outcomes import Outcome
+    from sidecar.review import ReviewedDraft
+
+logger = logging.getLogger(__name__)
+
+MOVES = 3
+"""How often a source that changes while it is drafted is started again before its next event is awaited."""
+
+# Parked work whose cause no clock removes waits for a new version or for `ledger retry`.
+_BY_TIMER = frozenset(
+    {
+        ParkReason.NO_ENCOUNTER,
+        ParkReason.PATIENT_MISMATCH,
+        ParkReason.DRAFT_OPEN,
+        ParkReason.RETRIES_EXHAUSTED,
+        ParkReason.ENGINE_FAILED,
+    }
+)
+
+
+class SourceMoved(SidecarError):
+    """The EHR holds another version of the source than the one that was drafted; `note` is that one."""
+
+    code = "source-moved"
+
+    def __init__(self, note: SourceNote) -> None:
+        super().__init__(self.code)
+        self.note = note
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pipeline is made of; `app.py` opens them, tests bring their own."""
+
+    chart: Chart
+    filing: Filing
+    delivery: Delivery
+    ledger: Ledger
+    composer: Composer
+    dead_letters: DeadLetters
+    mappings: Mappings
+    tracer: Tracer
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings say about handling. Times are seconds, sizes bytes."""
+
+    mode: Literal["dry-run", "shadow", "live"]
+    group_id: str
+    parked_retry_seconds: float
+    attachment_limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source version and the one draft that may come of it."""
+
+    note: SourceNote
+    task: Task
+    key: Key
+    draft_id: str
+
+
+class Pipeline:
+    """Handles records and parked documents. Every method may be cancelled: the ledger knows how far it came."""
+
+    def __init__(self, parts: Parts, policy: Policy) -> None:
+        self._parts = parts
+        self._policy = policy
+
+    async def handle(self, record: Record) -> tuple[Outcome, ...]:
+        """Give every event of `record` its outcome. Raises nothing but cancellation: the offset may then pass."""
+        with process_span(self._parts.tracer, record, self._policy.group_id) as span:
+            try:
+                events = read_record(record)
+            except DeadLetterEvent as end:
+                self._parts.progress.tell(Received(record.coordinates))
+                await self._dead_letter(record, end.reason, type(end).__name__, "admit")
+                events, outcomes = (), [self._ended(record.coordinates, DeadLettered(end.reason))]
+            else:
+                outcomes = [await self._handle_event(event, record) for event in events]
+            span.set_attribute(names.OUTCOME, [type(outcome).__name__ for outcome in outcomes])
+        return tuple(outcomes)
+
+    async def retry(self, entry: Entry) -> Outcome:
+        """Handle a parked or unsettled document again, as the EHR holds it now."""
+        from sidecar.intake.record import DocumentEvent  # noqa: PLC0415 - a value class
+
+        resource_type, _, logical_id = entry.key.source.partition("/")
+        event = DocumentEvent(resource_type, logical_id)
+        outcome = await self._handle_event(event, None)
+        await until_answered(lambda: self._parts.ledger.forget_parked(entry))
+        return outcome
+
+    async def _handle_event(self, event: DocumentEvent, record: Record | None) -> Outcome:
+        self._parts.progress.tell(Received(event.reference))
+        try:
+            outcome: Outcome = await self._live(event)
+        except SkipEvent as end:
+            outcome = Skipped(end.reason)
+        except ParkEvent as end:
+            outcome = Parked(end.reason)
+        except DeadLetterEvent as end:
+            await self._dead_letter(record, end.reason, type(end).__name__, "read")
+            outcome = DeadLettered(end.reason)
+        except Exception as error:  # noqa: BLE001 - a bug must cost one document, not the worker
+            # Not logger.exception: a stack and its message may quote the note.
+            logger.error("poison", extra={"error_class": type(error).__name__, "source": event.reference})  # noqa: TRY400 - see above
+            await self._dead_letter(record, DeadLetterCode.POISON, type(error).__name__, "handle")
+            outcome = DeadLettered(DeadLetterCode.POISON)
+        return self._ended(event.reference, outcome)
+
+    def _ended(self, source: str, outcome: Outcome) -> Outcome:
+        self._parts.progress.tell(Ended(source, outcome))
+        return outcome
+
+    async def _live(self, event: DocumentEvent) -> Outcome:
+        """Take one event through its stages; a source that moves meanwhile starts again as it is now."""
+        if event.resource_type != "DocumentReference":
+            raise SkipEvent(SkipReason.TYPE_NOT_MAPPED)
+        with stage_span(self._parts.tracer, names.READ):
+            resource = await self._read(event)
+            if await self._observe(event, resource):
+                raise SkipEvent(SkipReason.OWN_DRAFT)
+            if resource is None:
+                raise SkipEvent(SkipReason.NOT_CURRENT)
+            note = parse_source(resource)
+        for _ in range(MOVES):
+            try:
+                return await self._make_draft(self._route(note))
+            except SourceMoved as moved:
+                note = moved.note
+        raise SkipEvent(SkipReason.SUPERSEDED)
+
+    async def _make_draft(self, job: Job) -> Outcome:
+        try:
+            text = await self._extract(job)
+            claim = await self._parts.delivery.claim(job.draft_id, job.key)
+            try:
+                reviewed = await self._draft(job, text)
+                return await self._file(job, claim, self._render(job, text, reviewed))
+            except (SourceMoved, SkipEvent):
+                await until_answered(lambda: self._parts.ledger.release(claim))
+                raise
+        except ParkEvent as end:
+            await self._park(job, end)
+            raise
+
+    # read
+
+    async def _read(self, event: DocumentEvent) -> Mapping[str, Any] | None:
+        """Return the resource as the event has it or, where that is too thin, as the EHR has it; None when deleted."""
+        if event.retracted:
+            return None
+        if event.resource is not None and event.version_id is not None and event.resource.get("content"):
+            return event.resource
+        try:
+            return await until_answered(lambda: self._parts.chart.read(event.reference))
+        except EhrNotFound:
+            # What came whole but is not (yet) in the EHR is judged by what came.
+            return event.resource
+
+    async def _observe(self, event: DocumentEvent, resource: Mapping[str, Any] | None) -> bool:
+        """Settle the ledger when the event is about one of our drafts; say whether it was."""
+        draft_id = own_draft_id(resource) if resource is not None else None
+        entry = await self._find_entry(event, draft_id)
+        if entry is None:
+            return draft_id is not None
+        state = seen_state(resource, entry)
+        if state is not None:
+            version = version_of(resource)
+            moved = await until_answered(
+                lambda: self._parts.ledger.observe(entry.draft_id, state, event.reference, version)
+            )
+            if moved:
+                self._parts.progress.tell(Observed(event.reference, state.value))
+        return True
+
+    async def _find_entry(self, event: DocumentEvent, draft_id: str | None) -> Entry | None:
+        if draft_id is not None:
+            return await until_answered(lambda: self._parts.ledger.get(draft_id))
+        if event.resource is None:  # id-only or deleted: only the ledger can tell whose it is
+            return await until_answered(lambda: self._parts.ledger.find_draft(event.reference))
+        return None
+
+    # route
+
+    def _route(self, note: SourceNote) -> Job:
+        facts = NoteFacts(note.status, note.doc_status, note.types, note.security, note.date)
+        task = route(facts, self._parts.mappings, today=datetime.now(UTC).date())
+        key = Key(self._parts.chart.base_url, note.reference, note.version, task.kind.value)
+        return Job(note, task, key, draft_id_of(key.server, key.source, key.source_version, key.task))
+
+    # extract
+
+    async def _extract(self, job: Job) -> NoteText:
+        with stage_span(self._parts.tracer, names.EXTRACT) as span:
+            limit = self._policy.attachment_limit_bytes
+            attachment = choose(attachments(job.note.resource, limit=limit))
+            text = read_attachment(attachment, await self._content(attachment, limit), limit=limit)
+            suits(text, job.task)
+            span.set_attributes({names.MEDIA_TYPE: text.media_type, names.SENTENCES: len(text.sentences)})
+            return text
+
+    async def _content(self, attachment: Attachment, limit: int) -> bytes:
+        if attachment.data is not None:
+            return attachment.data
+        url = attachment.url
+        if url is None:
+            raise ParkEvent(ParkReason.NO_CONTENT, "no data and no link")
+        binary = await until_answered(lambda: self._parts.chart.read_binary(url, attachment.media_type, limit))
+        return binary.data if isinstance(binary.data, bytes) else decode_base64(binary.data, limit=limit)
+
+    # draft and review
+
+    async def _draft(self, job: Job, text: NoteText) -> ReviewedDraft:
+        composer, started = self._parts.composer, time.monotonic()
+        with stage_span(self._parts.tracer, names.DRAFT) as span:
+            answer = await until_answered(lambda: composer.draft(text, job.task))
+            span.set_attributes(
+                {
+                    names.GEN_AI_OPERATION: "generate_content",
+                    names.GEN_AI_MODEL: composer.engine.name,
+                    names.GEN_AI_INPUT_TOKENS: answer.input_tokens,
+                    names.GEN_AI_OUTPUT_TOKENS: answer.output_tokens,
+                    names.TASK: job.task.kind.value,
+                }
+            )
+        with stage_span(self._parts.tracer, names.REVIEW) as span:
+            reviewed = composer.review(text, answer)
+            counts = (len(reviewed.statements), len(reviewed.removed), len(reviewed.not_carried_over))
+            attributes = (names.STATEMENTS, names.STATEMENTS_REMOVED, names.NOT_CARRIED_OVER)
+            span.set_attributes(dict(zip(attributes, counts, strict=True)))
+        seconds = time.monotonic() - started
+        step = Drafted(job.note.reference, job.task.kind.value, counts[0], counts[2], seconds)
+        self._parts.progress.tell(step)
+        return reviewed
+
+    def _render(self, job: Job, text: NoteText, reviewed: ReviewedDraft) -> str:
+        return self._parts.composer.render(reviewed, text, job.task, label_of(job.note), job.draft_id)
+
+    # file and settle
+
+    async def _file(self, job: Job, claim: Claimed, text: str) -> Outcome:
+        filing, delivery = self._parts.filing, self._parts.delivery
+        with stage_span(self._parts.tracer, names.FILE):
+            note = await self._read_once_more(job.note)
+            encounter = await until_answered(lambda: filing.check_patient(note))
+            if self._policy.mode != "live":
+                raise SkipEvent(SkipReason(self._policy.mode))
+            draft = DraftDocument(
+                job.draft_id, job.task, note, encounter, text, self._parts.composer.engine, datetime.now(UTC)
+            )
+            receipt = await delivery.write(claim, draft)
+        with stage_span(self._parts.tracer, names.SETTLE):
+            await delivery.settle(claim, draft, receipt)
+        return Filed(draft.draft_id, receipt.reference)
+
+    async def _read_once_more(self, note: SourceNote) -> SourceNote:
+        """Minutes have passed: raise `SourceMoved` when the source is no longer what was drafted."""
+        try:
+            now = parse_source(await until_answered(lambda: self._parts.chart.read(note.reference)))
+        except EhrNotFound:
+            raise SkipEvent(SkipReason.NOT_CURRENT) from None
+        if (now.version, now.status, now.doc_status) != (note.version, note.status, note.doc_status):
+            raise SourceMoved(now)
+        if now.subject != note.subject:
+            raise ParkEvent(ParkReason.PATIENT_MISMATCH, "event and EHR disagree")
+        return now
+
+    async def _park(self, job: Job, end: ParkEvent) -> None:
+        pause = timedelta(seconds=self._policy.parked_retry_seconds)
+        retry_at = datetime.now(UTC) + pause if end.reason in _BY_TIMER else None
+        logger.info(
+            "parked",
+            extra={
+                "source": job.key.source,
+                "reason": end.reason.value,
+                "detail": end.detail,
+                "draft_id": job.draft_id,
+            },
+        )
+        await until_answered(lambda: self._parts.ledger.park(job.draft_id, job.key, end.reason.value, retry_at))
+
+    async def _dead_letter(self, record: Record | None, code: DeadLetterCode, error_class: str, stage: str) -> None:
+        """Return after the broker's ack. A retry of parked work has no record; its row stays as it is."""
+        if record is None:
+            return
+        letter = DeadLetter(record, code.value, error_class, stage, 1, datetime.now(UTC))
+        await until_answered(lambda: self._parts.dead_letters.send(letter))
+
+
+def label_of(note: SourceNote) -> SourceLabel:
+    date = note.date.date().isoformat() if note.date else None
+    return SourceLabel(note.type_display or "note", date, note.version)
