@@ -25,6 +25,8 @@ from sidecar.intake.deadletter import KafkaDeadLetters
 from sidecar.intake.kafka import client_options
 from sidecar.ledger.sql import open_ledger
 from sidecar.mappings import Mappings
+from sidecar.note import NoteLexicon
+from sidecar.oneshot import workbench
 from sidecar.pipeline import Parts, Pipeline, Policy
 from sidecar.progress import Progress, log_step
 from sidecar.retry import until_answered
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from sidecar.ledger.ledger import Ledger
+    from sidecar.oneshot import Workbench
     from sidecar.progress import ProgressHook
     from sidecar.settings import EhrSettings, Settings
 
@@ -106,10 +109,20 @@ async def open_worker(settings: Settings, hooks: Iterable[ProgressHook] = ()) ->
             composer=composer,
             dead_letters=dead_letters,
             mappings=mappings,
+            lexicon=NoteLexicon.load(settings.mappings.dir),
             tracer=stack.enter_context(open_tracing()),
             progress=Progress((log_step, *hooks)),
         )
         yield Worker(settings, Pipeline(parts, _policy(settings)), ledger)
+
+
+@asynccontextmanager
+async def open_workbench(settings: Settings) -> AsyncIterator[Workbench]:
+    """Open what `sidecar draft` needs: engine, checks and mappings, no network."""
+    mappings = Mappings.load(settings.mappings.dir)
+    profile = profile_of(mappings.profile(settings.ehr.profile))
+    async with open_engine(settings.engine, mappings) as engine:
+        yield workbench(Composer(engine, load_policy(mappings)), mappings, profile, settings.ehr.base_url)
 
 
 @asynccontextmanager

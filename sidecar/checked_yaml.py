@@ -85,9 +85,10 @@ def validate(data: object, schema: Path, shown: Path | str, marks: Mapping[Place
 
     registry: referencing.Registry[Any] = referencing.Registry(retrieve=neighbour)  # type: ignore[call-arg]  # attrs alias
     validator = jsonschema.Draft202012Validator(_load_schema(schema), registry=registry)
-    problems = [_problem(error, marks) for error in validator.iter_errors(data)]
+    # A key that is missing is often one that is misspelt, and the misspelt one says more.
+    problems = [(error.validator == "required", *_problem(error, marks)) for error in validator.iter_errors(data)]
     if problems:
-        line, message = min(problems)
+        _, line, message = min(problems)
         raise mapping_error(shown, line, message)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.chart.draft import DraftDocument, build_device, build_document, build_provenance, draft_id_of
 from sidecar.chart.profile import settle_profile
 from sidecar.chart.source import parse_source
+from sidecar.drafting.compose import SourceLabel
 from sidecar.drafting.route import NoteFacts, route, suits
 from sidecar.errors import DeadLetterEvent, ParkEvent, SkipEvent
 from sidecar.observe import own_draft_id
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from sidecar.chart.profile import Profile
     from sidecar.chart.source import SourceNote
-    from sidecar.drafting.compose import Composer, SourceLabel
+    from sidecar.drafting.compose import Composer
     from sidecar.drafting.task import Task, TaskKind
     from sidecar.mappings import Mappings
     from sidecar.note.text import NoteText
@@ -67,7 +68,7 @@ async def draft_resource(
     async def work() -> dict[str, Any]:
         if own_draft_id(resource) is not None:
             raise SkipEvent(SkipReason.OWN_DRAFT)
-        source = parse_source({"id": "unnamed", **resource})
+        source = parse_source({"id": "unnamed", **_as_document(resource)})
         facts = NoteFacts(source.status, source.doc_status, source.types, source.security, source.date)
         task = route(facts, bench.mappings, today=None)
         if source.subject is None or relative_reference(source.subject, "Patient") is None:
@@ -75,20 +76,33 @@ async def draft_resource(
         key = draft_id_of(bench.base_url, source.reference, source.version, task.kind.value)
         note = read_text()
         reviewed, text = await _compose(bench, note, task, label_of(source), key)
-        return _drafted(reviewed, text, _bundle(bench, source, task, text, key))
+        filed = resource.get("resourceType") == "DocumentReference"
+        return _drafted(reviewed, text, _bundle(bench, source, task, text, key) if filed else None)
 
     return await _guarded(resource.get("id"), work)
 
 
+def _as_document(resource: dict[str, Any]) -> dict[str, Any]:
+    """Read a DiagnosticReport's code and status as a document's: narratives of both kinds are routed alike."""
+    if resource.get("resourceType") != "DiagnosticReport":
+        return resource
+    kept: dict[str, Any] = {
+        name: resource[name] for name in ("id", "meta", "subject", "identifier") if name in resource
+    }
+    if "encounter" in resource:
+        kept["context"] = {"encounter": [resource["encounter"]]}
+    return kept | {"status": "current", "docStatus": resource.get("status"), "type": resource.get("code", {})}
+
+
 async def draft_text(
-    bench: Workbench, document_id: str | None, kind: TaskKind, label: SourceLabel, read_text: Callable[[], NoteText]
+    bench: Workbench, document_id: str | None, kind: TaskKind, read_text: Callable[[], NoteText]
 ) -> dict[str, Any]:
     """Draft a bare document by the task that was asked for; nothing is known to file it by."""
 
     async def work() -> dict[str, Any]:
         note, task = read_text(), bench.mappings.tasks[kind]
         key = draft_id_of(bench.base_url, str(document_id), "", kind.value)
-        reviewed, text = await _compose(bench, note, task, label, key)
+        reviewed, text = await _compose(bench, note, task, SourceLabel("note", None, None), key)
         return _drafted(reviewed, text, None)
 
     return await _guarded(document_id, work)
@@ -143,14 +157,12 @@ def _bundle(bench: Workbench, source: SourceNote, task: Task, text: str, draft_i
     engine = bench.composer.engine
     draft = DraftDocument(draft_id, task, source, source.encounter, text, engine, bench.now())
     linked = bench.profile.provenance == "always"
-    entries = [(_DOCUMENT, build_document(draft, bench.profile, _DEVICE if linked else None))]
+    document = {"fullUrl": _DOCUMENT, "resource": build_document(draft, bench.profile, _DEVICE if linked else None)}
+    entries: list[dict[str, Any]] = [document]
     if linked:
-        entries = [(_DEVICE, build_device(engine)), *entries, (None, build_provenance(draft, _DOCUMENT, None, _DEVICE))]
-    return {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [{"fullUrl": url, "resource": item} if url else {"resource": item} for url, item in entries],
-    }
+        device = {"fullUrl": _DEVICE, "resource": build_device(engine)}
+        entries = [device, document, {"resource": build_provenance(draft, _DOCUMENT, None, _DEVICE)}]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
 __all__ = ["Workbench", "draft_resource", "draft_text", "ended", "workbench"]

@@ -27,7 +27,7 @@ from sidecar.errors import (
 from sidecar.intake.deadletter import DeadLetter
 from sidecar.intake.envelope import read_record
 from sidecar.ledger.ledger import Key
-from sidecar.note import attachments, choose, decode_base64, read_attachment
+from sidecar.note import attachments, choose, decode_base64, rank, read_attachment
 from sidecar.observe import own_draft_id, seen_state, version_of
 from sidecar.outcomes import (
     DeadLetterCode,
@@ -44,7 +44,7 @@ from sidecar.telemetry import names
 from sidecar.telemetry.tracing import process_span, stage_span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Literal
 
     from opentelemetry.trace import Tracer
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from sidecar.intake.record import DocumentEvent, Record
     from sidecar.ledger.ledger import Claimed, Entry, Ledger
     from sidecar.mappings import Mappings
-    from sidecar.note import Attachment
+    from sidecar.note import Attachment, NoteLexicon
     from sidecar.note.text import NoteText
     from sidecar.outcomes import Outcome
     from sidecar.review import ReviewedDraft
@@ -101,6 +101,7 @@ class Parts:
     composer: Composer
     dead_letters: DeadLetters
     mappings: Mappings
+    lexicon: NoteLexicon
     tracer: Tracer
     progress: Progress
 
@@ -259,12 +260,21 @@ class Pipeline:
 
     async def _extract(self, job: Job) -> NoteText:
         with stage_span(self._parts.tracer, names.EXTRACT) as span:
-            limit = self._policy.attachment_limit_bytes
-            attachment = choose(attachments(job.note.resource, limit=limit))
-            text = read_attachment(attachment, await self._content(attachment, limit), limit=limit)
+            text = await self._read_best(attachments(job.note.resource, limit=self._policy.attachment_limit_bytes))
             suits(text, job.task)
             span.set_attributes({names.MEDIA_TYPE: text.media_type, names.SENTENCES: len(text.sentences)})
             return text
+
+    async def _read_best(self, offered: Sequence[Attachment]) -> NoteText:
+        """Read the best rendering that can be had; when none can, the best one's reason stands."""
+        limit, reasons = self._policy.attachment_limit_bytes, []
+        for attachment in rank(offered) or (choose(offered),):
+            try:
+                data = await self._content(attachment, limit)
+                return read_attachment(attachment, data, limit=limit, lexicon=self._parts.lexicon)
+            except ParkEvent as end:
+                reasons.append(end)
+        raise reasons[0]
 
     async def _content(self, attachment: Attachment, limit: int) -> bytes:
         if attachment.data is not None:

@@ -16,8 +16,8 @@ import orjson
 from sidecar.chart.bindings import ensure_draft
 from sidecar.errors import EhrNotFound, EhrRefused, EhrUnavailable, ParkEvent, VersionConflict, WriteUnknown
 from sidecar.http import DEFAULT_BODY_LIMIT, BodyTooLarge, retry_after
-from sidecar.intake.envelope import parse_reference
 from sidecar.outcomes import ParkReason
+from sidecar.references import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,6 +18,7 @@ from sidecar.chart.draft import (
 )
 from sidecar.errors import EhrNotFound, EhrUnavailable, ParkEvent, VersionConflict, WriteUnknown
 from sidecar.outcomes import ParkReason
+from sidecar.references import relative_reference, same_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,14 +54,14 @@ class Filing:
         Raises `ParkEvent`: `patient-mismatch` when they disagree or no patient is named, `no-encounter`
         when the encounter is not there, or the profile needs one and the note has none.
         """
-        if source.subject is None or not same_reference(source.subject, source.subject, "Patient"):
+        if source.subject is None or relative_reference(source.subject, "Patient") is None:
             raise ParkEvent(ParkReason.PATIENT_MISMATCH, "no patient")
         if source.encounter is None:
             if self._profile.encounter == "required":
                 raise ParkEvent(ParkReason.NO_ENCOUNTER, "note names none")
             return None
         try:
-            encounter = await self._chart.read(_relative(source.encounter, "Encounter"))
+            encounter = await self._chart.read(relative_reference(source.encounter, "Encounter") or source.encounter)
         except EhrNotFound:
             raise ParkEvent(ParkReason.NO_ENCOUNTER, "not in the EHR") from None
         subject = encounter.get("subject")
@@ -152,14 +153,3 @@ def is_draft(resource: Mapping[str, Any], draft_id: str) -> bool:
         isinstance(item, dict) and item.get("system") == DRAFT_SYSTEM and item.get("value") == draft_id
         for item in identifiers
     )
-
-
-def _relative(reference: str, resource_type: str) -> str:
-    logical_id, _, _ = reference.rpartition(f"{resource_type}/")[2].partition("/")
-    return f"{resource_type}/{logical_id}"
-
-
-def same_reference(one: str, other: str, resource_type: str) -> bool:
-    """Compare two references to one type, relative or absolute, versions apart."""
-    marker = f"{resource_type}/"
-    return marker in one and marker in other and _relative(one, resource_type) == _relative(other, resource_type)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TOPIC = "ehr.documents"
 PARTITIONS = 4
+LEDGER = "ledger.db"
 _TIMEOUT_SECONDS = 90.0
 
 
@@ -86,6 +87,7 @@ class Demo:
     ehr: DemoEhr
     watch: Watch
     sources: tuple[str, ...]
+    ledger: Path
 
 
 @asynccontextmanager
@@ -109,7 +111,8 @@ async def open_demo(notes: Path | None, port: int, show: Callable[[str], None]) 
         try:
             for resource in (*samples.chart, *samples.documents):
                 await ehr.load(resource)
-            yield Demo(ehr, watch, tuple(f"DocumentReference/{document['id']}" for document in samples.documents))
+            sources = tuple(f"DocumentReference/{document['id']}" for document in samples.documents)
+            yield Demo(ehr, watch, sources, folder / LEDGER)
         finally:
             stopping.set()
             await running
@@ -124,7 +127,7 @@ def _settings(bootstrap_servers: str, base_url: str, folder: Path) -> Settings:
         ),
         ehr=EhrSettings(profile="demo", base_url=base_url),
         worker=WorkerSettings(concurrency=4, drain_seconds=5),
-        ledger=LedgerSettings(url=f"sqlite:///{folder / 'ledger.db'}"),
+        ledger=LedgerSettings(url=f"sqlite:///{folder / LEDGER}"),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from sidecar.drafting.rules import title_holds
@@ -23,15 +25,14 @@ def place(sentences: list[Sentence], task: Task, rules: Rules) -> list[Placed]:
 
     In this order: a topic that moves it out of its source section (an allergy told in the history), the
     title of its source section, the opening of a note without titles, another of its topics, the section
-    of the sentence before it. Rows of a group stay with its head.
+    of the sentence before it. Rows of a group stay together.
     """
     placing = _Placing(task, rules)
-    placed, last, group = [], 0, 0
-    for sentence in sentences:
-        if sentence.group != group:
-            last = placing.index_of(sentence, last)
-        group = sentence.group
-        placed.append((last, sentence))
+    placed, last = [], 0
+    for _, members in groupby(sentences, key=attrgetter("group")):
+        rows = list(members)
+        last = placing.index_of_list(rows, last) if len(rows) > 1 else placing.index_of(rows[0], last)
+        placed += [(last, row) for row in rows]
     return placed
 
 
@@ -45,6 +46,13 @@ class _Placing:
             key=lambda topic: (-topic.weight, topic.name),
         )
         self._by_title: dict[str, int | None] = {}
+
+    def index_of_list(self, rows: list[Sentence], last: int) -> int:
+        """Return the section of the head of a list, for medications theirs whatever the title says."""
+        medications = sum("medication" in row.topics for row in rows)
+        if 2 * medications >= len(rows) and "medication" in self._by_topic:
+            return self._by_topic["medication"]
+        return self.index_of(rows[0], last)
 
     def index_of(self, sentence: Sentence, last: int) -> int:
         for find in (self._moved, self._of_title, self._of_opening, self._of_topic):

@@ -47,7 +47,10 @@ class Sentence:
 
 
 def read_note(note: NoteText, rules: Rules) -> list[Sentence]:
-    """Return the sentences in source order, without those that the note repeats."""
+    """Return the sentences in source order, without those that the note repeats.
+
+    Rows of lists stay: a diagnosis on admission is not a repeat of the same one at discharge.
+    """
     repeats = [repeat for repeat, _ in note.duplicates]
     return list(_weigh(_place(note, repeats), note, rules))
 
@@ -59,6 +62,7 @@ class _Placed:
     section: Section | None
     block: int
     position: int  # of the sentence in its section, from 0
+    repeats: bool
 
 
 def _place(note: NoteText, repeats: list[Span]) -> Iterator[_Placed]:
@@ -73,8 +77,8 @@ def _place(note: NoteText, repeats: list[Span]) -> Iterator[_Placed]:
             open_blocks.pop()
         inner = open_blocks[-1] if open_blocks else 0
         block, position = inner, position + 1 if inner == block else 0
-        if not repeated.hold(span):
-            yield _Placed(number, span, note.sections[block - 1] if block else None, block, position)
+        section = note.sections[block - 1] if block else None
+        yield _Placed(number, span, section, block, position, repeated.hold(span))
 
 
 class _Spans:
@@ -101,6 +105,8 @@ def _weigh(placed: Iterator[_Placed], note: NoteText, rules: Rules) -> Iterator[
         role, need = roles.at(at.block)
         if role is not None and _left(role, at.position, listed=listed):
             role, need = None, _Title.NOT_NEEDED
+        if at.repeats and not (role is not None and role.list > 0):
+            continue
         titled = at.section if _titled(need, at, words, row=row) else None
         always = need is _Title.ALWAYS or (need is _Title.ROWS and row)
         text = statement_text(note, at.span, titled, always=always)
@@ -110,7 +116,7 @@ def _weigh(placed: Iterator[_Placed], note: NoteText, rules: Rules) -> Iterator[
             words=tuple(words),
             length=len(text.split()),
             block=at.block,
-            group=groups.of(at, text, role, listed=listed),
+            group=groups.of(at, role, listed=listed, heads=text.endswith(":") and "salutation" not in topics),
             title=plain_title(at.section.title) if at.section and role is not None else "",
             role=role,
             topics=frozenset(topics),
@@ -121,7 +127,7 @@ def _weigh(placed: Iterator[_Placed], note: NoteText, rules: Rules) -> Iterator[
 
 def _left(role: Role, position: int, *, listed: bool) -> bool:
     """Say whether the text has left the section without a new title: a letter after its date, prose after a list."""
-    return position > 0 and (role.line or (role.list > 0 and not listed))
+    return 0 < role.first <= position or (role.list > 0 and position > 0 and not listed)
 
 
 class _Groups:
@@ -131,13 +137,16 @@ class _Groups:
         self._block = -1
         self._head: int | None = None
 
-    def of(self, at: _Placed, text: str, role: Role | None, *, listed: bool) -> int:
-        """Return the number of the sentence that heads the group of this one; ask in order."""
+    def of(self, at: _Placed, role: Role | None, *, listed: bool, heads: bool) -> int:
+        """Return the number of the sentence that heads the group of this one; ask in order.
+
+        `listed`: may be a row of a list; `heads`: introduces the rows that follow.
+        """
         if at.block != self._block:
             self._block, self._head = at.block, at.number if role is not None and role.list > 0 else None
         elif not listed:
             self._head = None
-        if text.endswith(":"):
+        if heads:
             self._head = at.number
         return at.number if self._head is None else self._head
 

@@ -22,8 +22,8 @@ class Role:
     """A kind of source section, such as assessment or review of systems.
 
     `lead` is added at its head, `fragment` to rows of a few words, `normal` is the factor for normal
-    findings in it. What is done to the patient counts less in a `past` one. Of a `line` only the first
-    sentence is in it. `inner` titles keep the role they stand in, rows of a `list` go together within
+    findings in it. What is done to the patient counts less in a `past` one. Only the `first`
+    sentences are in it (0 for all). `inner` titles keep the role they stand in, rows of a `list` go together within
     that share of the draft (0 for no list). A fragment at the head of `names` needs the title, under
     `labels` every sentence does: what is listed there is not what the patient has or takes.
     """
@@ -34,7 +34,7 @@ class Role:
     fragment: float
     normal: float
     past: bool
-    line: bool
+    first: int
     inner: bool
     list: float
     names: bool
@@ -129,8 +129,10 @@ def title_holds(title: str, phrase: str) -> bool:
     """Say whether a title (see `plain_title`) holds a phrase from the start of a word.
 
     The phrase may end inside a word (`diagnos` in DIAGNOSES), unless it ends in a short one: `back` is
-    not in BACKGROUND.
+    not in BACKGROUND. A single letter must be all of the title: the S of SOAP.
     """
+    if len(phrase) == 1:
+        return title == phrase
     end = "" if len(phrase.rsplit(" ", 1)[-1]) > _WHOLE_WORD_LETTERS else " "
     return f" {phrase}{end}" in f" {title} "
 
@@ -149,7 +151,7 @@ def _role(entry: Mapping[str, Any]) -> Role:
         fragment=entry.get("fragment", 0),
         normal=entry.get("normal", 1),
         past=entry.get("past", False),
-        line=entry.get("line", False),
+        first=entry.get("first", 0),
         inner=entry.get("inner", False),
         list=entry.get("list", 0.0),
         names=entry.get("names", False),

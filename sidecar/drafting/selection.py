@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _SAME_WORDS = 0.75
 _SENTENCE_WORDS = 15
+_LONG_WORDS = 30
+_BARE_WORDS = 20
+_LEAST = -5.0  # below it are signatures, thanks and disclaimers
 _FIRST = 2.0
 _PER_WORD = 0.08
 _STANDS_ALONE = frozenset({"medication-stop", "medication-change", "high-risk-medication", "allergy", "pending"})
@@ -115,11 +118,12 @@ def _ends(placed: list[Placed]) -> dict[str, Placed]:
 
 
 def _fill(draft: _Draft, units: list[_Unit], rules: Rules) -> None:
-    """Take what is only fairly worth it while the draft is thin, as of a procedure told step by step."""
+    """Take what is only fairly worth it while the draft is thin, and more of it while there is next to nothing."""
     for unit in units:
         if draft.words >= rules.enough_words:
             return
-        if rules.thin_floor <= unit.weight < rules.floor:
+        least = rules.thin_floor if draft.words >= _BARE_WORDS else _LEAST
+        if least <= unit.weight < rules.floor:
             draft.take(unit)
 
 
@@ -179,7 +183,9 @@ def _apart(rows: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
 
 def _unit(index: int, sentences: tuple[Sentence, ...]) -> _Unit:
     weight = max(sentence.weight for sentence in sentences)
-    longest = max(_SENTENCE_WORDS if _is_list(sentence) else sentence.length for sentence in sentences)
+    longest = max(
+        _SENTENCE_WORDS if _is_list(sentence) else min(_LONG_WORDS, sentence.length) for sentence in sentences
+    )
     length = sum(sentence.length for sentence in sentences)
     return _Unit(index, sentences, weight, weight - longest * _PER_WORD, length)
 

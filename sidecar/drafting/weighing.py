@@ -14,6 +14,7 @@ _LEAD_SENTENCES = 2
 _OPENING_SENTENCES = 5
 _VALUE_WITHIN = 4
 _TOLD = 0.4
+_UNTITLED = 3  # a letter comes to the point later than a section does
 _MOST_OF_TOPICS = 8.0  # a long sentence that touches everything is not worth two short ones
 _DANGLING = frozenset({"this", "these", "that", "it", "they", "those", "otherwise", "also", "again", "then"})
 _VERBS = frozenset({"is", "are", "was", "were", "be", "been", "has", "have", "had", "will", "did"})
@@ -79,6 +80,8 @@ def _out_of_range(words: list[str], rules: Rules) -> bool:
         if limits is None:
             continue
         following = words[position + 1 : position + 1 + _VALUE_WITHIN]
+        if "less" in following:
+            continue
         value = next((_number(near) for near in following if near[0].isdigit()), None)
         if value is not None and limits.excludes(value):
             return True
@@ -99,7 +102,7 @@ def _share(topic: Topic, standing: Standing) -> float:
         return role.normal if role else 1
     if topic.counts_in and (role.name if role else "none") not in topic.counts_in:
         return 0
-    if topic.within and standing.position >= topic.within:
+    if topic.within and standing.position >= topic.within * (1 if role else _UNTITLED):
         return 0
     told = role is not None and role.past and topic.moves_from and "any" not in topic.moves_from
     return _TOLD if told else 1

@@ -38,6 +38,8 @@ COMMIT_LIMIT_SECONDS = 10.0
 REVOKE_SECONDS = 5.0
 REBUILD_SECONDS = (1.0, 30.0)
 BUFFERED_BYTES = 64 * 1024 * 1024
+BUFFERED_RECORDS = 256
+"""Records held beside four for each lane: enough that a topic of skipped events streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Intake:
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
         self._buffered_bytes = 0
+        self._most_records = BUFFERED_RECORDS + worker.concurrency * 4
+        self._room = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
         self.ready = asyncio.Event()
         """Set once partitions were assigned for the first time."""
@@ -134,20 +138,28 @@ class Intake:
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         while True:
-            self._throttle(consumer)
-            batches = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=self._worker.concurrency * 2)
+            if self._is_full():
+                await self._hold(consumer)
+                continue
+            consumer.resume(*(consumer.assignment() & consumer.paused()))
+            free = self._most_records - self._lanes.buffered
+            batches = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=free)
             for partition, messages in batches.items():
                 for message in messages:
                     self._deliver(partition, message)
 
-    def _throttle(self, consumer: AIOKafkaConsumer) -> None:
-        """Pause everything while enough is buffered, resume at half. Each turn anew: rebalances forget pauses."""
-        limit = self._worker.concurrency * 4
-        assigned = consumer.assignment()
-        if self._lanes.buffered >= limit or self._buffered_bytes >= BUFFERED_BYTES:
-            consumer.pause(*(assigned - consumer.paused()))
-        elif self._lanes.buffered <= limit // 2 and self._buffered_bytes <= BUFFERED_BYTES // 2:
-            consumer.resume(*(assigned & consumer.paused()))
+    def _is_full(self) -> bool:
+        return self._lanes.buffered >= self._most_records or self._buffered_bytes >= BUFFERED_BYTES
+
+    async def _hold(self, consumer: AIOKafkaConsumer) -> None:
+        """Pause everything (anew each turn: rebalances forget pauses) and wait until half is worked off.
+
+        The call to `getmany` keeps the membership alive; paused partitions give nothing.
+        """
+        consumer.pause(*(consumer.assignment() - consumer.paused()))
+        await consumer.getmany(timeout_ms=0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._room.wait(), POLL_MILLISECONDS / 1000)
 
     def _deliver(self, partition: TopicPartition, message: ConsumerRecord[bytes, bytes]) -> None:
         watermark = self._watermarks.get(partition)
@@ -155,6 +167,7 @@ class Intake:
             return
         record = copy_record(message)
         self._buffered_bytes += len(record.value or b"")
+        self._room.clear()
         self._lanes.submit(lane_key(record), Delivery(record, watermark))
 
     async def _work(self, delivery: Delivery) -> None:
@@ -164,6 +177,8 @@ class Intake:
                 delivery.watermark.finish(delivery.record.offset)
         finally:
             self._buffered_bytes -= len(delivery.record.value or b"")
+            if self._lanes.buffered <= self._most_records // 2 and self._buffered_bytes <= BUFFERED_BYTES // 2:
+                self._room.set()
 
     async def _commit_regularly(self) -> None:
         while True:

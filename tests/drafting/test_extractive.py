@@ -266,13 +266,35 @@ def test_a_span_that_the_note_marks_as_repeat_is_never_cited(make_note: Callable
     assert 3 not in {n for statement in statements(draft(note)) for n in statement.sources}
 
 
+def test_a_diagnosis_on_admission_does_not_hide_the_one_at_discharge(make_note: Callable[..., NoteText]) -> None:
+    row = "End-stage renal disease requiring hemodialysis."
+    plain = make_note([("ADMISSION DIAGNOSES", [row, "Syncope."]), ("DISCHARGE DIAGNOSES", [row, "Syncope."])])
+    note = NoteText(
+        plain.text, plain.media_type, None, plain.sections, plain.sentences, ((plain.sentences[2], plain.sentences[0]),)
+    )
+    assert section(draft(note, DISCHARGE), "DIAGNOSES") == [row, "Syncope."]
+
+
+def test_a_list_of_medications_is_placed_with_them_whatever_its_title(make_note: Callable[..., NoteText]) -> None:
+    rows = ["His medications at home are:", "Aspirin 81 mg daily", "Coreg 3.125 mg b.i.d."]
+    answer = draft(make_note([("CHIEF COMPLAINT", ["Syncope at home."]), ("INSTRUCTIONS", rows)]))
+    assert section(answer, "MEDICATIONS AND CHANGES") == rows
+
+
 def test_digits_in_brackets_of_the_note_are_no_evidence_marks(make_note: Callable[..., NoteText]) -> None:
     answer = draft(make_note([("ASSESSMENT", ["Pneumonia, as in the report [3]."])]))
     assert texts(answer) == ["Pneumonia, as in the report (3)."]
 
 
-def test_a_note_of_boilerplate_alone_gives_its_first_words(make_note: Callable[..., NoteText]) -> None:
+def test_a_note_of_small_talk_alone_still_gives_one_line(make_note: Callable[..., NoteText]) -> None:
     answer = draft(make_note([("SOCIAL HISTORY", ["She is married.", "She enjoys gardening."])]))
+    assert texts(answer) == ["SOCIAL HISTORY: She is married."]
+
+
+def test_a_note_of_a_signature_alone_gives_the_signature(make_note: Callable[..., NoteText]) -> None:
+    answer = draft(
+        make_note([("", ["Electronically signed by J. Doe, MD.", "Dictated on Monday, all rights reserved."])])
+    )
     assert len(texts(answer)) == 1
 
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.errors import DeadLetterEvent
-from sidecar.intake.envelope import lane_key, parse_reference, read_record
+from sidecar.intake.envelope import lane_key, read_record
 from sidecar.intake.record import Record
+from sidecar.references import parse_reference
 
 DOCUMENT = {
     "resourceType": "DocumentReference",
@@ -109,12 +110,14 @@ def test_a_focus_that_is_no_reference_is_invalid() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["resourceType", "id", "meta", "entry", "resource", "parameter", "part", "name", "request"])
-        | st.text(max_size=4),
-        inner,
-        max_size=5,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["resourceType", "id", "meta", "entry", "resource", "parameter", "part", "name", "request"])
+            | st.text(max_size=4),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=25,
 )

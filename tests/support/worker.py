@@ -21,6 +21,7 @@ from sidecar.drafting.extractive import open_extractive
 from sidecar.intake.record import Record
 from sidecar.ledger.sql import SqlLedger, open_ledger
 from sidecar.mappings import Mappings
+from sidecar.note import NoteLexicon
 from sidecar.outcomes import Outcome
 from sidecar.pipeline import Parts, Pipeline, Policy
 from sidecar.progress import Progress, ProgressHook
@@ -29,6 +30,7 @@ from sidecar.testing import MemoryChart, MemoryDeadLetters
 
 MAPPINGS = cache(Mappings.load)
 REVIEW = cache(lambda: load_policy(MAPPINGS()))
+LEXICON = cache(NoteLexicon.load)
 ENGINE = cache(lambda: open_extractive(MAPPINGS()))
 
 
@@ -78,6 +80,7 @@ def build(
         composer=Composer(engine or ENGINE(), REVIEW()),
         dead_letters=letters,
         mappings=MAPPINGS(),
+        lexicon=LEXICON(),
         tracer=tracer or NoOpTracer(),
         progress=Progress(hooks),
     )
