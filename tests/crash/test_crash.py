@@ -18,7 +18,6 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.support.corpus import notes
 
 from sidecar.chart.draft import DRAFT_SYSTEM
 from sidecar.demo.broker import EmbeddedBroker, embedded_broker
@@ -26,6 +25,7 @@ from sidecar.demo.ehr import DemoEhr, demo_ehr
 from sidecar.http import open_http
 from sidecar.ledger.ledger import State
 from sidecar.ledger.sql import open_ledger
+from tests.support.corpus import notes
 from tests.support.notes import attachment
 from tests.support.topic import committed, next_offsets, publish_again, read_topic
 
@@ -67,8 +67,8 @@ class Stand:
             "SIDECAR_LEDGER__URL": f"sqlite:///{self.folder / 'ledger.db'}",
             "SIDECAR_WORKER__PARKED_RETRY_SECONDS": "2",
         }
-        log = (self.folder / "worker.log").open("ab")
-        return subprocess.Popen([sys.executable, "-m", "sidecar", "run"], env=os.environ | settings, stderr=log)
+        with (self.folder / "worker.log").open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", "sidecar", "run"], env=os.environ | settings, stderr=log)
 
     @property
     def ledger(self) -> Path:
@@ -123,16 +123,29 @@ async def load(stand: Stand, documents: list[dict[str, Any]]) -> None:
         await stand.ehr.load(document)
 
 
-async def kill_at_random_moments(stand: Stand, kills: int, rng: random.Random) -> None:
-    """Start the worker and kill it while it works, again and again; waiting for progress makes kills hit work."""
-    for _ in range(kills):
-        worker = stand.start_worker()
-        try:
-            await _wait_for_progress(stand)
-            await asyncio.sleep(rng.uniform(0, 0.4))
-        finally:
-            worker.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(worker.wait)
+async def kill_while_drafting(stand: Stand, rng: random.Random) -> None:
+    """Kill a worker shortly after its first step of a draft, so that the kill hits work."""
+    worker = stand.start_worker()
+    try:
+        await _wait_for_progress(stand)
+        await asyncio.sleep(rng.uniform(0, 0.4))
+    finally:
+        await kill(worker)
+
+
+async def kill_while_replaying(stand: Stand, rng: random.Random) -> None:
+    """Kill a worker somewhere between start, join and the replay, which leaves no step to wait for."""
+    worker = stand.start_worker()
+    try:
+        await asyncio.sleep(rng.uniform(1, 10))
+    finally:
+        await kill(worker)
+
+
+async def kill(worker: subprocess.Popen[bytes]) -> None:
+    assert worker.poll() is None
+    worker.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(worker.wait)
 
 
 async def _wait_for_progress(stand: Stand) -> None:
@@ -181,6 +194,7 @@ async def test_kills_and_replays_leave_one_preliminary_draft_a_note(
 ) -> None:
     seed = int(os.environ.get("CRASH_SEED", random.randrange(10**6)))  # noqa: S311 - a test's dice
     record_property("CRASH_SEED", seed)
+    (tmp_path / "worker.log").touch()
     rng = random.Random(seed)  # noqa: S311 - as above
     documents = sources()
     expected = Counter({f"DocumentReference/{item['id']}": 1 for item, wanted in documents if wanted})
@@ -196,13 +210,18 @@ async def test_kills_and_replays_leave_one_preliminary_draft_a_note(
             }
             await stand.ehr.load({**encounter, "subject": subject})
         await load(stand, [item for item, _ in documents])
-        await kill_at_random_moments(stand, KILLS - 3, rng)
+        drafted = []
+        for _ in range(KILLS - 3):
+            await kill_while_drafting(stand, rng)
+            drafted.append(len(await stand.drafts()))
+        assert drafted[0] < sum(expected.values()), "the first kill came too late to hit work"
         await finish(stand)
         assert await drafts_by_source(stand) == expected
 
         servers = stand.broker.bootstrap_servers
         await publish_again(servers, await read_topic(servers, TOPIC, PARTITIONS))
-        await kill_at_random_moments(stand, 3, rng)
+        for _ in range(3):
+            await kill_while_replaying(stand, rng)
         await finish(stand)
         assert await drafts_by_source(stand) == expected
 
