@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sidecar.cli import DONE
+
 if TYPE_CHECKING:
     import argparse
 
@@ -24,4 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from sidecar.telemetry.logs import configure_logging
 
     configure_logging(logging.WARNING)  # the demo prints its own lines
-    return asyncio.run((run_once if options.once else run_demo)(options.notes, options.port))
+    try:
+        return asyncio.run((run_once if options.once else run_demo)(options.notes, options.port))
+    except KeyboardInterrupt:
+        return DONE  # the way to end a demo
