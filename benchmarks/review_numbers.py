@@ -3,10 +3,10 @@
     CORPUS=/path/to/corpus python benchmarks/review_numbers.py [NOTES_OF_EACH_SET] [--samples]
 
 Sentences of a note become draft statements with that note as the source, in four forms: whole, cut short at
-either end, joined with the sentence after it, and respelled (two for 2, BID for twice daily). Each is reviewed as it is, where a
-verdict other than supported is a false alarm, and with one number, side or negation changed, where "supported"
-is a miss. A change that gives words of the same note is not counted: it is true of the source. The changes are
-made here, with nothing imported from the checks.
+either end, joined with the sentence after it, and respelled (two for 2, BID for twice daily). Each is reviewed
+as it is, where a verdict other than supported is a false alarm, and with one number, side or negation changed,
+where "supported" is a miss. A change that gives words of the same note is not counted: it is true of the
+source. The changes are made here, with nothing imported from the checks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sidecar.review import ReviewedStatement, ReviewPolicy
 
 NUMBER = re.compile(r"(?<![\w.,/])\d+(?:\.\d+)?(?![\d,]|\.\d)")
-NUMBERING = re.compile(r"^\W*\d{1,2}[.)]\s|[.,;:]\s*\d{1,2}[.)]\s*[A-Za-z]")
+NUMBERING = re.compile(r"^\W*\d{1,2}[.)](?!\d)|[.,;:]\s*\d{1,2}[.)]\s*[A-Za-z]")
 
 
 def times_ten(number: str, _random: Random) -> str:
@@ -100,7 +100,7 @@ def cut(sentence: str, _after: str) -> str:
     quarter = len(pieces) // 4
     left_out = " ".join([*pieces[:quarter], *pieces[len(pieces) - quarter :]])
     changes_meaning = re.search(
-        r"\b(?:no|not|never|without|denie[ds]|negative|nor|times|twice)\b|n't\b", left_out, re.I
+        r"\b(?:no|not|never|none|without|den(?:y|ies|ied)|negative|absent|nor)\b|n't\b", left_out, re.IGNORECASE
     )
     return " ".join(pieces[quarter : len(pieces) - quarter]) if quarter > 1 and not changes_meaning else ""
 

@@ -53,8 +53,8 @@ def decode_base64(value: str, *, limit: int = SIZE_LIMIT) -> bytes:
     Raises `ParkEvent` (``no-content``) for another alphabet, wrong padding, or more than `limit` bytes.
     """
     packed = _BLANK.sub("", value)
-    size = len(packed) * 3 // 4
-    if size > limit + 2:
+    size = len(packed) * 3 // 4 - packed.count("=", len(packed) - 2)
+    if size > limit:
         raise ParkEvent(ParkReason.NO_CONTENT, f"bytes={size} limit={limit}")
     if len(packed) % 4 or not _BASE64.fullmatch(packed):
         urlsafe = "-" in packed or "_" in packed

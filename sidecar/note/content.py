@@ -9,22 +9,21 @@ if TYPE_CHECKING:
     from sidecar.note.text import NoteText
 
 _LABEL = re.compile(r"[^\W\d_][^:\n.|]{0,50}:")
-_PLACEHOLDER = re.compile(r"\[[ xX_]*\]|\*{2,}|_{2,}|\.{3,}|-{2,}|<[^<>]{0,40}>|\{[^{}]{0,40}\}|@\w+@")
+# "[ ] normal" is an answer that nobody has chosen.
+_PLACEHOLDER = re.compile(r"\[[ _]*\][^\[\]\n]{0,40}|\*{2,}|_{2,}|\.{3,}|-{2,}|<[^<>]{0,40}>|\{[^{}]{0,40}\}|@\w+@")
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
 
 def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
+    return frozenset(re.findall(r"\S+", listed))
 
 
 # Function words that are common in notes of the language and are no words of the others.
 _FUNCTION_WORDS = {
     "en": _words("the and of with was is to for has were had no not on at by from this that she he patient"),
-    "de": frozenset(
-        "der die und mit wurde ist das nicht bei eine einer des dem den zur zum keine wird sich nach".split()
-    ),
+    "de": _words("der die und mit wurde ist das nicht bei eine einer des dem den zur zum keine wird sich nach"),
     "fr": _words("le la les des et une est pas avec dans du pour sur aux par sans patiente ont été"),
     "es": _words("el los las una con por para que se del sin al paciente fue y presenta tratamiento"),
     "it": _words("il gli della con una per non di che del nel è stato paziente alla dei sono"),

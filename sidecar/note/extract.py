@@ -11,6 +11,7 @@ from sidecar.note.decode import decode
 from sidecar.note.duplicates import find_duplicates
 from sidecar.note.html import charset_of, html_to_text
 from sidecar.note.lexicon import NoteLexicon, default_lexicon
+from sidecar.note.lines import split_lines
 from sidecar.note.sections import find_headings, sections
 from sidecar.note.sentences import find_sentences
 from sidecar.note.text import NoteText
@@ -73,8 +74,9 @@ def structure(
     if not any(map(str.isalnum, text)):
         raise SkipEvent(SkipReason.NO_TEXT)
     words = lexicon or default_lexicon()
-    headings = find_headings(text, words.titles)
-    sentences = find_sentences(text, headings, words)
+    lines = split_lines(text)
+    headings = find_headings(text, lines, words.titles)
+    sentences = find_sentences(text, lines, headings, words)
     return NoteText(
         text=text,
         media_type=media_type,

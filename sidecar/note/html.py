@@ -126,9 +126,8 @@ def _any_words(nodes: list[Any]) -> bool:
 def _mark_exponents(tree: Any) -> None:  # noqa: ANN401 - no types
     """Write ``10<sup>3</sup>`` as ``10^3``: a platelet count must not become 103."""
     for node in tree.document.query_selector_all("sup")[:]:
-        text = node.text
-        if _EXPONENT.fullmatch(text):
-            node.replace_with(tree.create_text_node("^" + text.strip()))
+        if not node.child_element_count and _EXPONENT.fullmatch(node.text):
+            node.replace_with(tree.create_text_node("^" + node.text.strip()))
 
 
 def _number_items(tree: Any) -> None:  # noqa: ANN401 - no types

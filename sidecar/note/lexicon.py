@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"^\s*(?:\d{1,2}|[ivxIVX]{1,4}|[A-Za-z])[.)]\s+")
 _JOIN = re.compile(r"\s*[&/+]\s*")
 _PUNCTUATION = re.compile(r"[^\w\s']+|_")
+_PARENTHESIS = re.compile(r"\([^()]{3,}\)")
 _ARTICLE = re.compile(r"^the ")
 
 
@@ -99,5 +100,6 @@ def default_lexicon() -> NoteLexicon:
 
 def normalise_title(title: str) -> str:
     """Return the form in which titles compare."""
-    words = _JOIN.sub(" and ", _NUMBER.sub("", title)).replace("\u2019", "'")
+    bare = _PARENTHESIS.sub("", _NUMBER.sub("", title))
+    words = _JOIN.sub(" and ", bare).replace("\u2019", "'")
     return _ARTICLE.sub("", " ".join(_PUNCTUATION.sub(" ", words).casefold().split()))

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 _LIST_ITEM = re.compile(
     r"[ \t]*(?:[-*+\u2022\u25cf\u25aa\u25e6\u00b7\u2023>]+[ \t]+|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{2,4})[.)][ \t]+(?=\S))"
 )
-_LABEL = re.compile(r"[ \t]*[A-Z][A-Za-z0-9 /&()'.%-]{0,40}:(?:[ \t,]|$)")
 _TABLE_ROW = re.compile(r"\S[ \t]*\|[ \t]*\S|\S\t+\S|\S {3,}\S.* {3,}\S|^[ \t]*\|")
 _TERMINAL = re.compile(r"[.!?:;][\"')\]\u201d]*$")
+_OPEN_END = re.compile(
+    r"(?:,|\b(?:the|an?|of|and|or|to|with|was|is|were|are|for|in|on|at|by|from|his|her|no|not|without|than|is|be))$",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(r"(?:is|was|were|has|had|and|or|of|with|to|for|in|on|who|which|that|by|at|from|but)\b")
+_NUMBER = re.compile(r"[ \t]*(\d{1,2})[.)]")
 _WRAP_MIN, _WRAP_MAX = 50, 140
+_MARKUP = 5
+"""Columns that a converter took away when it dropped the marks of a bold title from a wrapped line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +33,21 @@ class Line:
     text: str
     follows_wrap: bool
     after_blank: bool
-    before_blank: bool
-    before_list: bool
+    next_text: str
     is_last: bool
     is_title_block: bool
+
+    @property
+    def before_blank(self) -> bool:
+        return not self.next_text.strip()
+
+    @property
+    def before_list(self) -> bool:
+        return _LIST_ITEM.match(self.next_text) is not None
+
+    @property
+    def before_number(self) -> bool:
+        return _NUMBER.match(self.next_text) is not None
 
     @property
     def is_blank(self) -> bool:
@@ -39,23 +57,23 @@ class Line:
 def split_lines(text: str) -> tuple[Line, ...]:
     """Return the lines of `text`, blank ones included, with what their neighbours say about them."""
     raw = text.split("\n")
-    width = wrap_width(raw)
-    hard_ends = _uses_hard_ends(raw)
-    lines = []
-    start = 0
+    layout = _Layout(wrap_width(raw), _uses_hard_ends(raw))
+    lines: list[Line] = []
+    start = item = 0
     words_seen = False
     for number, value in enumerate(raw):
         before = raw[number - 1] if number else ""
         after = raw[number + 1] if number + 1 < len(raw) else ""
+        wraps = layout.wraps(before, value, next_item=item + 1)
+        item = item if wraps else _item_number(value, item)
         lines.append(
             Line(
                 start,
                 start + len(value),
                 value,
-                follows_wrap=_wraps(before, value, width, hard_ends=hard_ends),
+                follows_wrap=wraps,
                 after_blank=not before.strip(),
-                before_blank=not after.strip(),
-                before_list=_LIST_ITEM.match(after) is not None,
+                next_text=after,
                 is_last=number + 1 == len(raw),
                 is_title_block=not words_seen,
             )
@@ -63,6 +81,56 @@ def split_lines(text: str) -> tuple[Line, ...]:
         words_seen = words_seen or bool(value.strip())
         start += len(value) + 1
     return tuple(lines)
+
+
+def _item_number(line: str, otherwise: int) -> int:
+    found = _NUMBER.match(line)
+    return int(found.group(1)) if found else otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a note breaks its lines: at a width, and by two blanks where a break is meant."""
+
+    width: int | None
+    hard_ends: bool
+
+    def wraps(self, before: str, line: str, *, next_item: int) -> bool:
+        """Say whether `line` goes on with the sentence of the line `before` it."""
+        head, tail = line.strip(), before.rstrip()
+        if not head or not tail or _TABLE_ROW.search(tail):
+            return False
+        if self.hard_ends and before.endswith("  "):
+            return False
+        ended = _TERMINAL.search(tail) is not None
+        if _LIST_ITEM.match(line):
+            return not ended and self._is_number_of_text(tail, line, next_item)
+        if self._is_full(tail, head, ended=ended):
+            return True
+        return not ended and _goes_on(tail, head)
+
+    def _is_full(self, tail: str, head: str, *, ended: bool) -> bool:
+        """Say whether the next word did not fit: a line breaker leaves a line for no other reason."""
+        if self.width is None:
+            return False
+        spare = 0 if ended else _MARKUP
+        return len(tail) + 1 + len(head.split(None, 1)[0]) > self.width - spare
+
+    def _is_number_of_text(self, tail: str, line: str, next_item: int) -> bool:
+        """Tell "a pressure of / 52. Dr. X was called" from the next item of a list."""
+        number = _NUMBER.match(line)
+        if number is None or int(number.group(1)) in {1, next_item}:
+            return False
+        return _OPEN_END.search(tail) is not None or self._is_full(tail, line.strip(), ended=False)
+
+
+def _goes_on(tail: str, head: str) -> bool:
+    if _OPEN_END.search(tail):
+        return True
+    if not head[0].islower() or head[1:2].isupper():
+        return False
+    # A list of drugs in lower case has short lines too.
+    return len(tail) >= _WRAP_MIN or _GOES_ON.match(head) is not None
 
 
 def wrap_width(raw: list[str]) -> int | None:
@@ -80,16 +148,3 @@ def _uses_hard_ends(raw: list[str]) -> bool:
     """Say whether two blanks at a line's end mean a line break here, as in Markdown."""
     marked = sum(line.endswith("  ") for line in raw)
     return 0 < marked * 2 < len(raw)
-
-
-def _wraps(before: str, line: str, width: int | None, *, hard_ends: bool) -> bool:
-    """Say whether `line` goes on with the sentence of the line before it."""
-    head, tail = line.strip(), before.rstrip()
-    if not head or not tail or _LIST_ITEM.match(line) or _TABLE_ROW.search(tail):
-        return False
-    if hard_ends and before.endswith("  "):
-        return False
-    # A greedy line breaker leaves a line only when the next word does not fit.
-    if width is not None and len(tail) + 1 + len(head.split(None, 1)[0]) > width:
-        return True
-    return head[0].islower() and not _TERMINAL.search(tail)

@@ -17,6 +17,7 @@ _PAUSE = re.compile(
     r"|(?<=[.;]),\s*+"
     r"|\s;\s|;\s++"
     r"|,\s++(?=(?:and|but|so|however|which)?\s?(?:he|she|they|we|i|the patient|there|it)\s+[a-z]+)"
+    r"|,\s++(?=(?-i:[A-Z])[a-z]+\s(?:[a-z]+\s)?\d[\d.,]*\s?(?:mg|mcg|units?|meq|ml|g|%))"  # the next drug
     r"|\n(?=\s*[-*\u2022])",
     re.IGNORECASE,
 )

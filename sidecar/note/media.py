@@ -48,7 +48,7 @@ _MAGIC = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/msword"),
 )
 _UTF8_BOM = b"\xef\xbb\xbf"
-_CDA_ROOT = re.compile(rb"<(?:\w+:)?ClinicalDocument[\s>]")
+_CDA_ROOT = re.compile(rb"<(?:\w+:)?ClinicalDocument[\s>/]")
 _PAGE = re.compile(
     rb"(?is)(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*(?:<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>])"
 )
@@ -120,7 +120,7 @@ def _is_binary(data: bytes) -> bool:
     if looks_utf16(sample) or sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False
     controls = sum(byte < 9 or 13 < byte < 32 for byte in sample)
-    return controls * 10 > len(sample)
+    return controls > 4 and controls * 10 > len(sample)
 
 
 def looks_utf16(data: bytes) -> str | None:

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.note.lines import Line, split_lines
 from sidecar.note.text import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sidecar.note.lexicon import SectionName, SectionTitles
+    from sidecar.note.lines import Line
 
 _TITLE_LIMIT = 70
 _TITLE = re.compile(
@@ -24,11 +24,12 @@ _TITLE = re.compile(
     r"(?P<title>(?:(?:\d{1,2}|[IVX]{1,4}|[A-Z])[.)][ \t]+)?[A-Za-z][^:|\t\n*]{0,68}?)"
     r"[ \t]*(?:\*\*|__|[=~-]{2,})?[ \t]*(?P<separator>:(?!\d)|\||\t|[-\u2013\u2014][ \t]|$)"
 )
-_AFTER_TITLE = re.compile(r"(?:[ \t]*(?:\*\*|__|[:,|#=~\u2013\u2014-]+(?=[\s,]|$)))*[ \t]*")
+_AFTER_TITLE = re.compile(r"(?:[ \t]*(?:\*\*(?!\*)|__(?!_)|:,*|[,|#=~\u2013\u2014-]+(?=[\s,]|$)))*[ \t]*")
 _RUN_IN = re.compile(
     r"(?:(?<=[.,;:!?)\]\"\u201d])|(?<=\s\s)|(?<=[.,;] ))(?P<title>[A-Z][A-Z0-9 /&()'-]{1,60}?)(?P<separator>:)(?!\d)"
 )
 _SIGNATURE = re.compile(r"\b(?:MD|DO|RN|NP|PA-?C?|PHD|DPM|DDS|YYYY|LCSW|CRNA|ARNP)\b|_{2,}|\d{3,}|\bXX+\b|XYZ|ABC")
+_PARENTHESIS = re.compile(r"\s*\([^()]*\)")
 _SMALL_WORDS = frozenset({"and", "of", "for", "the", "in", "on", "at", "to", "with", "or", "&", "/"})
 
 
@@ -43,10 +44,10 @@ class Heading:
     name: SectionName | None
 
 
-def find_headings(text: str, titles: SectionTitles) -> tuple[Heading, ...]:
+def find_headings(text: str, lines: Sequence[Line], titles: SectionTitles) -> tuple[Heading, ...]:
     """Return the headings of `text` in order."""
     found: list[Heading] = []
-    for line in split_lines(text):
+    for line in lines:
         for heading in _line_headings(text, line, titles):
             if not _is_part(heading, found):
                 found.append(heading)
@@ -102,14 +103,19 @@ def _fits(match: re.Match[str], line: Line) -> bool:
     title = match["title"]
     if match["mark"] and match["mark"][0] in "#*_=":
         return True
-    if title.isupper():
-        return bool(match["separator"]) or not line.follows_wrap
-    if not title[0].isupper() and not title[0].isdigit():
-        return False
-    if match["separator"] == ":":
+    if _PARENTHESIS.sub("", title).isupper():
+        return bool(match["separator"]) or (len(title) > 1 and not line.follows_wrap)
+    return (title[0].isupper() or title[0].isdigit()) and _fits_mixed_case(match, line)
+
+
+def _fits_mixed_case(match: re.Match[str], line: Line) -> bool:
+    title, separator = match["title"], match["separator"]
+    if separator == ":":
         return not line.follows_wrap
-    if match["separator"]:
-        return match["separator"] == "|" or match["separator"] == "\t"
+    if separator:
+        return separator in "|\t"
+    if title[0].isdigit() or title[1:2] in {".", ")"}:
+        return not line.before_number  # "2. Diet" between "1. Activity" and "3. Wound care" is an item
     return line.after_blank or line.before_list
 
 

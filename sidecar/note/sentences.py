@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sidecar.note.lines import split_lines
 from sidecar.note.long_sentences import split_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sidecar.note.lexicon import Abbreviations, NoteLexicon, SectionTitles
+    from sidecar.note.lines import Line
     from sidecar.note.sections import Heading
     from sidecar.note.text import Span
 
@@ -23,28 +23,31 @@ _MARKER = re.compile(r"(?:^|[\s,;:.])\(?(?:\d{1,2}|[A-Za-z])$")
 _DOTTED = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]")
 _GLUED = re.compile(r"[a-z)\d%]{3,}$")
 _GLUED_NEXT = re.compile(r"[A-Z][a-z]+(?:\s|')|[A-Z]{3,}[\s:]|A\s|I\s")
+_LETTERED = frozenset({"hepatitis", "vitamin", "type", "grade", "class", "stage", "group", "factor", "troponin"})
 _CAPS_LABEL = re.compile(r"(?<=[\s.,;])[A-Z][A-Z/&-]*(?: [A-Z/&-]+){0,4}:(?=[\s,])")
 
 
-def find_sentences(text: str, headings: Sequence[Heading], lexicon: NoteLexicon) -> tuple[Span, ...]:
+def find_sentences(
+    text: str, lines: Sequence[Line], headings: Sequence[Heading], lexicon: NoteLexicon
+) -> tuple[Span, ...]:
     """Return spans in order that cover all of `text` but blank space and section titles.
 
     Raises nothing; a text without any structure is one unit a paragraph.
     """
     return tuple(
         piece
-        for unit in _units(text, headings)
+        for unit in _units(text, lines, headings)
         for sentence in _split(text, unit, lexicon)
         for piece in split_long(text, sentence)
     )
 
 
-def _units(text: str, headings: Sequence[Heading]) -> Iterator[Span]:
+def _units(text: str, lines: Sequence[Line], headings: Sequence[Heading]) -> Iterator[Span]:
     """Yield paragraphs, list items, rows and label lines, titles cut out, in order."""
     titles = {heading.start: heading.body for heading in headings}
     starts = sorted(titles)
     cursor = 0
-    for start, end in _blocks(text):
+    for start, end in _blocks(lines):
         position = start
         while cursor < len(starts) and starts[cursor] < end:
             title = starts[cursor]
@@ -59,10 +62,10 @@ def _has_words(text: str, start: int, end: int) -> bool:
     return any(map(str.isalnum, text[start:end]))
 
 
-def _blocks(text: str) -> Iterator[Span]:
+def _blocks(lines: Sequence[Line]) -> Iterator[Span]:
     """Yield runs of lines that belong together."""
     start = end = -1
-    for line in split_lines(text):
+    for line in lines:
         if start >= 0 and line.follows_wrap:
             end = line.end
             continue
@@ -142,7 +145,8 @@ def _is_marker(text: str, start: int, stop: re.Match[str], before: str) -> bool:
     marker = _WORD_BEFORE.search(before)
     if marker is None or not stop["gap"]:
         return False
-    head = text[start : stop.start() - len(marker.group())].rstrip()
+    position = stop.start() - len(marker.group())
+    head = text[max(start, position - 40) : position].rstrip()
     if marker.group().lstrip("(").isdigit():
         return not head or head[-1] in ".,;:!?)"
     return not head
@@ -167,6 +171,6 @@ def _word_ends(before: str, following: str, abbreviations: Abbreviations) -> boo
 
 
 def _ends_on_letter(before: str) -> bool:
-    """Tell "hepatitis C." from an initial ("John F. Kennedy", "Dr. X. Smith")."""
+    """Tell "hepatitis C." from an initial ("saw J. Doe", "Dr. X. Smith")."""
     words = before.split()
-    return len(words) > 1 and words[-2][:1].islower()
+    return len(words) > 1 and words[-2].casefold() in _LETTERED

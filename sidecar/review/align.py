@@ -51,6 +51,7 @@ def align(source: Source, text: str, of_words: tuple[Word, ...], cited: tuple[in
     cover = _Cover(source, of_words)
     cover.take_cited(cited)
     cover.take_best()
+    cover.take_for_numbers(of_words)
     return Alignment(tuple(cover.taken), cover.share)
 
 
@@ -98,6 +99,21 @@ class _Cover:
             if best is None:
                 return
             self._take(best)
+
+    def take_for_numbers(self, of_words: tuple[Word, ...]) -> None:
+        """Take, for a number that no sentence holds yet, one that holds it beside the word it stands beside here.
+
+        Values of a long statement may come from many sentences; that word is what each is a value of.
+        """
+        telling = [word for word in of_words if word.is_number or (word.is_content and not word.is_light)]
+        for place, word in enumerate(telling):
+            if not word.is_number or word.key not in self.missing or len(self.taken) == _MOST_SENTENCES:
+                continue
+            beside = [near.key for near in telling[max(place - 1, 0) : place + 2] if not near.is_number]
+            for number in self.source.holding(word.key):
+                if any(key in self.source.sentences[number - 1].keys for key in beside):
+                    self._take(self.source.sentences[number - 1])
+                    break
 
     def _take(self, sentence: Sentence) -> None:
         self.taken.append(sentence)

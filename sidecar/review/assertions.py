@@ -16,7 +16,7 @@ _BEFORE = re.compile(
 _PSEUDO = re.compile(
     r"\b(?:no\s+(?:change|increase|decrease|further|difference|doubt|matter|problem\s+with|later\s+than|more\s+than"
     r"|less\s+than|sooner|longer\s+than)|not\s+(?:only|just|sure|certain|clear|know|necessarily|until|exceed|more|less)"
-    r"|without\s+(?:difficulty|incident|change)|(?:does|did|do|could)\s+not\s+(?:know|recall|remember))\b",
+    r"|without\s+(?:difficulty|incident|change)|not\s+(?:recall|remember))\b",
     re.IGNORECASE,
 )
 _AFTER = re.compile(
@@ -29,7 +29,7 @@ _STOP = re.compile(
     r"[.;:!?](?=\s|$)|\n\s*\n|\u2022|\b(?:but|however|except|although|though|yet|apart\s+from|other\s+than|aside\s+from|which|who|because|until|unless"
     r"|due\s+to|secondary\s+to|presents?|presented|complain(?:s|ed|ing)|reports?|reported|endorses?|endorsed|admits?"
     r"|admitted|positive\s+for|remains?|continues?)\b|\band\s+(?=(?:he|she|they|it|i|we|has|had|is|was|are|were|does|did"
-    r"|will|may|can)\b)|,\s+(?=(?:he|she|they|it|i|we|has|had|is|was|are|were|does|did|will|with|and\s+(?:he|she|has|is|was))\b)",
+    r"|will|may|can)\b)|,\s+(?=(?:he|she|they|it|i|we|has|had|is|was|are|were|does|did|will|with|denies|denied|no|not|and\s+(?:he|she|has|is|was))\b)",
     re.IGNORECASE,
 )
 # What is under a condition, a wish or an end is neither so nor not so.
@@ -49,7 +49,7 @@ _HISTORICAL = re.compile(
     r"|was\s+on|had\s+been\s+on|status\s+post|s/p)\b",
     re.IGNORECASE,
 )
-_REACH = re.compile(r"(?:\s*\S+){0,24}")
+_REACH = re.compile(r"(?:\s*\S+){0,60}")
 
 
 def negated_spans(text: str) -> tuple[Span, ...]:
@@ -94,7 +94,8 @@ def _inside(at: int, spans: list[Span]) -> bool:
 
 def _scope_end(text: str, start: int, stops: list[Span]) -> int:
     # "does not report pain": a verb right behind the negation is what is negated, and no border.
-    end = next((stop for stop, _ in stops if stop >= start and text[start:stop].strip()), len(text))
+    ends = (stop for stop, _ in stops if stop >= start and (text[start:stop].strip() or not text[stop].isalpha()))
+    end = next(ends, len(text))
     reach = _REACH.match(text, start)
     return min(end, reach.end()) if reach else end
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import Indel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,18 +42,36 @@ def edits(mine: Sequence[str], theirs: Sequence[str]) -> Iterator[Edit]:
 
 
 def same_places(mine: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield the positions of equal words whose neighbours are equal too, or missing at an end of either text."""
+    """Yield the positions of the equal `NUMBER`s that stand between the same words in both.
+
+    Other numbers may stand between; an end of one text will do on one side where a word is right at the other.
+    """
     for block in _blocks(mine, theirs):
-        if block.size < _AT_END:
-            continue
-        for step in range(block.size):
-            at, there = block.mine + step, block.theirs + step
-            after_start = step > 0 or at == 0 or there == 0
-            before_end = step < block.size - 1 or at == len(mine) - 1 or there == len(theirs) - 1
-            if after_start and before_end:
-                yield at, there
+        run = mine[block.mine : block.mine + block.size]
+        starts = (block.mine == 0, block.theirs == 0)
+        ends = (block.mine + block.size == len(mine), block.theirs + block.size == len(theirs))
+        for step, key in enumerate(run):
+            before, after = _side(run[:step][::-1], starts), _side(run[step + 1 :], ends)
+            if key == NUMBER and before and after and (before, after) not in _UNSURE:
+                yield block.mine + step, block.theirs + step
+
+
+NUMBER = "#"
+_Side: TypeAlias = Literal["word", "far word", "both end", "one ends"] | None
+_UNSURE = {("one ends", "far word"), ("far word", "one ends"), ("one ends", "one ends")}
+
+
+def _side(outward: Sequence[str], ends: tuple[bool, bool]) -> _Side:
+    """Say what both texts have on one side of a number, within the words that agree; None where they differ."""
+    if outward and outward[0] != NUMBER:
+        return "word"
+    if any(key != NUMBER for key in outward):
+        return "far word"
+    if all(ends):
+        return "both end"
+    return "one ends" if any(ends) else None
 
 
 def _blocks(mine: Sequence[str], theirs: Sequence[str]) -> list[_Block]:
-    found = Levenshtein.opcodes(mine, theirs).as_matching_blocks()
+    found = Indel.opcodes(mine, theirs).as_matching_blocks()
     return [_Block(block.a, block.b, block.size) for block in found if block.size]

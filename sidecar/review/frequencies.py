@@ -48,7 +48,7 @@ FREQUENCY_PATTERN = (
 
 
 class Frequency(NamedTuple):
-    """`times` a day, two for a range; `intervals` and `unit` as written where written so ("every 4-6 hours")."""
+    """`times` a day, two for a range; `intervals` and `unit` are the numbers in it, as "4-6 hours"."""
 
     times: tuple[Fraction, ...]
     intervals: tuple[Fraction, ...] = ()
@@ -65,8 +65,7 @@ def per_day(written: str) -> Frequency:
         return Frequency((Fraction(_LATIN[latin]),))
     if text.startswith(("q", "every", "each")) and (interval := _interval(text)):
         return interval
-    bare = re.fullmatch(r"a (day|week|month)", text)
-    return Frequency((_times(text),), (Fraction(1),) if bare else (), bare[1] if bare else None)
+    return _times(text)
 
 
 def _interval(text: str) -> Frequency | None:
@@ -78,7 +77,10 @@ def _interval(text: str) -> Frequency | None:
     return Frequency(times, tuple(numbers), _UNIT.get(period, period))
 
 
-def _times(text: str) -> Fraction:
+def _times(text: str) -> Frequency:
     pieces = re.findall(r"[a-z]+|\d+", text)
     count = Fraction(pieces[0]) if pieces[0].isdigit() else Fraction(_COUNT.get(pieces[0], 1))
-    return count / _PERIOD.get(pieces[-1], Fraction(1))
+    times = (count / _PERIOD.get(pieces[-1], Fraction(1)),)
+    if pieces[0] == "a":
+        return Frequency(times, (count,), pieces[-1])  # "a week" may be a duration
+    return Frequency(times, (count,), "time") if pieces[0].isdigit() or pieces[0] in _COUNT else Frequency(times)

@@ -78,4 +78,7 @@ def _phrase(phrase: str) -> str:
     return r"\s+(?:[^\s.;]+\s+){0,8}?".join(re.sub(r"\bN\b", lambda _: _NUMBER, part) for part in parts)
 
 
-_NUMBER = r"(?:about\s+|approximately\s+)?(?:\d+|an?|one|two|three|four|five|six|eight|ten|twelve|several|few)"
+_NUMBER = (
+    r"(?:about\s+|approximately\s+)?(?:\d+|one|two|three|four|five|six|eight|ten|twelve|several|few"
+    r"|an?(?=\s+(?:day|week|month|year|few|couple)))"
+)

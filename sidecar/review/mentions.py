@@ -45,8 +45,11 @@ def _meaning(text: str, of_words: tuple[Word, ...], found: tuple[Quantity, ...])
     return [
         word
         for word in free
-        if text[word.start : word.end].lower() not in UNIT_WORDS
-        and not any(start <= word.start < end for start, end in taken)
+        if word.key == "heartra"
+        or (
+            text[word.start : word.end].lower() not in UNIT_WORDS
+            and not any(start <= word.start < end for start, end in taken)
+        )
     ]
 
 
@@ -115,6 +118,13 @@ def _clocks(claimed: Quantity, found: Quantity) -> bool:
     return (claimed.values[0] - found.values[0]) % 720 == 0  # "8:30" and "8:30 pm"
 
 
+def _labels(claimed: Quantity, found: Quantity) -> bool:
+    """Take L4 and L4-5 as supported by L4-L5, but not L3-5."""
+    if claimed.unit != found.unit:
+        return False
+    return claimed.values == found.values or (len(claimed.values) == 1 and claimed.values[0] in found.values)
+
+
 def _part(claimed: Quantity, found: Quantity) -> bool:
     return claimed.values[0] in found.values
 
@@ -125,7 +135,7 @@ _COMPARISONS: dict[tuple[Kind, Kind], Callable[[Quantity, Quantity], bool]] = {
     ("number", "range"): _one_end,
     ("number", "ratio"): _part,
     ("number", "date"): _part,
-    ("number", "label"): lambda claimed, found: claimed.values == found.values,
+    ("number", "label"): _part,
     ("range", "range"): _same_amounts,
     ("range", "ratio"): lambda claimed, found: claimed.values == found.values,
     ("ratio", "range"): lambda claimed, found: claimed.values == found.values,
@@ -135,5 +145,5 @@ _COMPARISONS: dict[tuple[Kind, Kind], Callable[[Quantity, Quantity], bool]] = {
     ("date", "date"): _dates,
     ("clock", "clock"): _clocks,
     ("frequency", "frequency"): _same,
-    ("label", "label"): lambda claimed, found: (claimed.unit, claimed.values) == (found.unit, found.values),
+    ("label", "label"): _labels,
 }

@@ -10,7 +10,7 @@ from sidecar.review.assertions import is_negated, negated_spans, open_spans
 from sidecar.review.checks import Claim, in_source
 from sidecar.review.edits import edits
 from sidecar.review.verdict import Finding, FindingCode
-from sidecar.review.words import Word, content_keys, fold, is_denial, words
+from sidecar.review.words import Word, are_about_the_same, content_keys, fold, is_denial, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,6 @@ _GENERIC = content_keys(
 )
 _ITEM_BORDER = re.compile(r"[,;/]|\b(?:or|and|nor)\b", re.IGNORECASE)
 _MOST_OF_ITEM = 0.6
-_MOST_OF_SENTENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def check_negation(claim: Claim) -> tuple[Finding, ...]:
     """
     if claim.is_verbatim:
         return ()
-    compared = [sentence for sentence in claim.evidence if _is_about_the_same(claim.words, sentence.words)]
+    compared = [sentence for sentence in claim.evidence if are_about_the_same(claim.words, sentence.words)]
     if in_place := _changed_in_place(claim, compared):
         return (in_place,)
     said = _assertions(claim.text, claim.words)
@@ -85,19 +84,12 @@ def check_negation(claim: Claim) -> tuple[Finding, ...]:
     return ()
 
 
-def _is_about_the_same(one: tuple[Word, ...], other: tuple[Word, ...]) -> bool:
-    mine, theirs = _keys(one), _keys(other)
-    return len(mine & theirs) >= _MOST_OF_SENTENCE * min(len(mine), len(theirs))
-
-
-def _keys(of_words: tuple[Word, ...]) -> set[str]:
-    return {word.key for word in of_words if word.is_content}
-
-
 def _asserts_denied(claim: Claim, said: _Assertions, found: _Assertions, sentence: Sentence) -> Iterator[Finding]:
     for item in found.denied:
-        if said.asserts(item.keys) and not _says_elsewhere(claim.source, item.keys, denied=False):
-            at = _first_of(claim.words, item.keys)
+        own = item.keys - found.asserted  # "numbness down her legs, no pain down her legs"
+        is_asserted = own and said.asserts(own) and said.asserts(item.keys)
+        if is_asserted and not _says_elsewhere(claim.source, item.keys, denied=False):
+            at = _first_of(claim.words, own)
             told = f'The note denies "{_written(claim.text, at)}", the draft says it is so.'
             yield Finding(FindingCode.NEGATION, "error", at, in_source(sentence, item.span), told)
 
@@ -172,6 +164,9 @@ _POLAR = _NEGATORS | content_keys(
 )
 
 
+_SENTENCE_END = re.compile(r"[.;!?](?=\s+\S)")
+
+
 class _Step(NamedTuple):
     key: str
     span: Span
@@ -194,11 +189,22 @@ def _changed_in_place(claim: Claim, compared: list[Sentence]) -> Finding | None:
 
 def _polar_edits(mine: list[_Step], theirs: list[_Step]) -> list[tuple[list[_Step], list[_Step]]]:
     """Return the differences that hold nothing but polar words; "pain: none" and "denies pain" make two that cancel."""
-    changed = [
-        (mine[edit.mine.start : edit.mine.stop], theirs[edit.theirs.start : edit.theirs.stop])
-        for edit in edits([step.key for step in mine], [step.key for step in theirs])
-    ]
-    return [(said, found) for said, found in changed if {step.key for step in (*said, *found)} <= _POLAR]
+    changed = []
+    for edit in edits([step.key for step in mine], [step.key for step in theirs]):
+        said, found = mine[edit.mine.start : edit.mine.stop], theirs[edit.theirs.start : edit.theirs.stop]
+        if 0 in (edit.mine.start, edit.theirs.start):
+            said, found = _last_sentence(said), _last_sentence(found)
+        elif edit.mine.stop == len(mine) or edit.theirs.stop == len(theirs):
+            said, found = _last_sentence(said[::-1])[::-1], _last_sentence(found[::-1])[::-1]
+        if {step.key for step in (*said, *found)} <= _POLAR:
+            changed.append((said, found))
+    return changed
+
+
+def _last_sentence(steps: list[_Step]) -> list[_Step]:
+    """Return what stands behind the last end of a sentence: what goes before it belongs to another sentence."""
+    ends = [place for place, step in enumerate(steps) if step.key == "."]
+    return steps[ends[-1] + 1 :] if ends else steps
 
 
 def _negations(steps: list[_Step]) -> int:
@@ -206,8 +212,8 @@ def _negations(steps: list[_Step]) -> int:
 
 
 def _steps(text: str, of_words: tuple[Word, ...]) -> list[_Step]:
-    """Return the words of meaning, with "doesn't" as "not", and "nontender" as "not" and "tender"."""
-    steps = []
+    """Return the words of meaning and the ends of sentences; "doesn't" is "not", "nontender" is "not" and "tender"."""
+    steps = [_Step(".", match.span()) for match in _SENTENCE_END.finditer(text)]
     for word in of_words:
         span = (word.start, word.end)
         written = text[word.start : word.end].lower()
@@ -217,4 +223,4 @@ def _steps(text: str, of_words: tuple[Word, ...]) -> list[_Step]:
             steps += [_Step("not", span), _Step(word.key, span)]
         elif word.is_content:
             steps.append(_Step(word.key, span))
-    return steps
+    return sorted(steps, key=lambda step: step.span)

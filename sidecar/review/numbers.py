@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.review.checks import Claim, in_source
-from sidecar.review.edits import same_places
+from sidecar.review.edits import NUMBER, same_places
 from sidecar.review.mentions import Mention, agree, likeness, mentions, same_place
 from sidecar.review.units import same_dimension
 from sidecar.review.verdict import Finding, FindingCode
+from sidecar.review.words import are_about_the_same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sidecar.note.text import Span
+    from sidecar.review.quantities import Kind, Quantity
     from sidecar.review.source import Sentence
     from sidecar.review.words import Word
 
@@ -36,12 +39,36 @@ def check_numbers(claim: Claim) -> tuple[Finding, ...]:
         return ()
     found = [_Found(each, sentence) for sentence in claim.evidence for each in mentions(sentence.text, sentence.words)]
     rewritten = dict(_changed_in_place(claim, claimed))
-    findings: list[Finding] = []
+    findings: dict[Span, Finding] = {}
     for mention in claimed:
         finding = rewritten.get(mention) or _check(mention, found, claimed)
-        if finding and all(earlier.draft_span != finding.draft_span for earlier in findings):
-            findings.append(finding)
-    return tuple(findings)
+        if finding and not _is_said_elsewhere(claim, mention, finding):
+            findings.setdefault(mention.span, finding)
+    return tuple(findings.values())
+
+
+def _is_said_elsewhere(claim: Claim, claimed: Mention, finding: Finding) -> bool:
+    """Say whether a sentence other than the conflicting one has this value between the same words.
+
+    Notes hold lines that differ in a level or a date alone, and the evidence may be the wrong twin.
+    """
+    beside = (*claimed.left[:1], *claimed.right[:1])
+    if not beside:
+        return False
+    for number in set.intersection(*(set(claim.source.holding(key)) for key in beside)):
+        sentence = claim.source.sentences[number - 1]
+        if finding.source_span is not None and sentence.start <= finding.source_span[0] < sentence.span[1]:
+            continue
+        if not are_about_the_same(claim.words, sentence.words):
+            continue
+        for each in mentions(sentence.text, sentence.words):
+            if agree(claimed.quantity, each.quantity) and _stands_alike(claimed, each):
+                return True
+    return False
+
+
+def _stands_alike(claimed: Mention, found: Mention) -> bool:
+    return claimed.left[:1] == found.left[:1] and claimed.right[:1] == found.right[:1]
 
 
 def _check(claimed: Mention, found: list[_Found], all_claimed: tuple[Mention, ...]) -> Finding | None:
@@ -75,10 +102,15 @@ def _is_rival(claimed: Mention, found: Mention) -> bool:
 def _in_parts(claimed: Mention, found: list[_Found]) -> bool:
     """Say whether a pair is put together from a source without such pairs: "systolic 120, diastolic 80"."""
     quantity = claimed.quantity
-    if quantity.kind not in {"ratio", "range"} or any(each.mention.quantity.kind == quantity.kind for each in found):
+    if len(quantity.values) != 2 or any(_is_pair(each.mention.quantity, quantity.kind) for each in found):
         return False
-    parts = [replace(quantity, kind="number", values=(value,)) for value in quantity.values]
+    kind: Kind = "label" if quantity.kind == "label" else "number"
+    parts = [replace(quantity, kind=kind, values=(value,)) for value in quantity.values]
     return all(any(agree(part, each.mention.quantity) for each in found) for part in parts)
+
+
+def _is_pair(quantity: Quantity, kind: Kind) -> bool:
+    return quantity.kind == kind and len(quantity.values) == 2
 
 
 def _stands_in(claimed: Mention, found: list[_Found], all_claimed: tuple[Mention, ...]) -> bool:
@@ -148,11 +180,27 @@ def _changed_in_place(claim: Claim, claimed: tuple[Mention, ...]) -> Iterator[tu
     """
     mine = _steps(claim.words, claimed)
     for sentence in claim.evidence:
-        theirs = _steps(sentence.words, mentions(sentence.text, sentence.words))
-        for at, there in same_places([step.key for step in mine], [step.key for step in theirs]):
-            said, found = mine[at].numbers, theirs[there].numbers
-            if said and found and not any(agree(one.quantity, other.quantity) for one in said for other in found):
+        numbers = mentions(sentence.text, sentence.words)
+        theirs = _steps(sentence.words, numbers)
+        places = same_places([step.key for step in mine], [step.key for step in theirs])
+        pairs = [(mine[at].numbers, theirs[there].numbers) for at, there in places]
+        paired = {each for _, found in pairs for each in found}
+        free = [_Found(each, sentence) for each in numbers if each not in paired]
+        for said, found in pairs:
+            if not _any_agree(said, found) and not _is_said_by(said[0], _Found(found[0], sentence), free):
                 yield said[0], _contradicted(said[0], found[0], sentence)
+
+
+def _is_said_by(claimed: Mention, in_place: _Found, free: list[_Found]) -> bool:
+    """Say whether a number without another counterpart says the same, in a place at least as like."""
+    for each in free:
+        if agree(claimed.quantity, each.mention.quantity):
+            return likeness(claimed, each.mention) >= likeness(claimed, in_place.mention)
+    return _in_parts(claimed, [in_place, *free])
+
+
+def _any_agree(said: tuple[Mention, ...], found: tuple[Mention, ...]) -> bool:
+    return any(agree(one.quantity, other.quantity) for one in said for other in found)
 
 
 class _Step(NamedTuple):
@@ -170,5 +218,5 @@ def _steps(of_words: tuple[Word, ...], numbers: tuple[Mention, ...]) -> list[_St
         for word in of_words
         if word.is_content and not any(start <= word.start < end for start, end in spans)
     ]
-    steps += [_Step("#", span[0], tuple(each for each in numbers if each.span == span)) for span in spans]
+    steps += [_Step(NUMBER, span[0], tuple(each for each in numbers if each.span == span)) for span in spans]
     return sorted(steps, key=lambda step: step.start)

@@ -25,8 +25,8 @@ class Quantity:
     """One number as written at `span` of its text.
 
     `values` holds one value; two for a ratio (120/80) and a range (2-3 weeks); year, month, day for a date (0 where not
-    said); minutes for a clock time; times per day for a frequency, two of a range; the number of a label (L4),
-    whose letter is in `unit`. `soft` ones support a statement and are no claim of their own:
+    said); minutes for a clock time; times per day for a frequency, two of a range; the numbers of a label
+    (L4, L4-5), whose letter is in `unit`. `soft` ones support a statement and are no claim of their own:
     "one" may be a pronoun, "a couple" is about two.
     """
 
@@ -143,8 +143,8 @@ def _ratio(match: re.Match[str], text: str) -> Iterator[Quantity]:
 def _label(match: re.Match[str], _text: str) -> Iterator[Quantity]:
     letters = re.match(r"[A-Za-z]+", match.group())
     name = letters.group().lower() if letters else ""
-    for number in re.findall(r"\d+", match.group()):
-        yield Quantity("label", (Fraction(number),), name, match.span())
+    values = tuple(Fraction(number) for number in re.findall(r"\d+", match.group()))
+    yield Quantity("label", values, name, match.span())
 
 
 def _word(match: re.Match[str], text: str) -> Iterator[Quantity]:

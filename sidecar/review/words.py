@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# A1c and H2O are words; HR72 is a word and a number.
+_WORD = re.compile(r"[^\W\d_]+\d+[^\W\d_]+|\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 
 # As long as a stem needs to keep "hypertension" and "hypotension" apart and to join "hypertensive" to the former.
 _STEM_LENGTH = 7
@@ -22,6 +26,8 @@ STOP = frozenset(
     )
 )
 
+# "hr" is an hour and "HR" the heart rate; sides are found whichever way they are written.
+_SAME_AS = {"HR": "heartrate", "rt": "right", "Rt": "right", "lt": "left", "Lt": "left"}
 _DIGITS_OF = {
     "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
     "ten": "10", "eleven": "11", "twelve": "12",
@@ -61,7 +67,7 @@ def fold(word: str) -> str:
     """Return `word` without case, plural, possessive and long endings; ``1,000`` becomes ``1000``."""
     if word[0].isdigit():
         return word.replace(",", "")
-    lower = word.lower()
+    lower = _SAME_AS.get(word, word.lower())
     if lower in STOP:
         return lower
     if is_denial(lower):
@@ -85,8 +91,8 @@ def _stem(word: str) -> str:
 def _without_ending(word: str) -> str:
     """Take "stopped" and "stopping" to "stop", "increased" and "increase" to "increas"."""
     for ending in ("ing", "ed", "e"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            root = word[: -len(ending)]
+        root = word.removesuffix(ending)
+        if root != word and len(root) >= 3 and root != "not":  # "noted" is no negation
             doubled = len(root) > 3 and root[-1] == root[-2] and root[-1] not in "ls"
             return root[:-1] if doubled and ending != "e" else root
     return word
@@ -102,9 +108,15 @@ _LIGHT = frozenset(
     for word in words(
         """
         mg mcg g gm kg lb ml l dl cc cm mm meq mmol units bpm mmhg days weeks months years yr hours hr minutes tablets
-        tab half left right lt rt both bilateral no not without denies never negative positive none daily bid tid qid
-        twice once january february april june july august september october november december jan feb apr jun jul aug
-        sept oct nov dec
+        tab half left right both bilateral no not without denies never negative positive none daily bid tid qid
+        twice once y o yo old january february april june july august september october november december
+        jan feb apr jun jul aug sept oct nov dec
         """
     )
 )
+
+
+def are_about_the_same(one: Iterable[Word], other: Iterable[Word]) -> bool:
+    """Say whether the shorter of two texts shares at least half of its words of meaning with the other."""
+    mine, theirs = ({word.key for word in each if word.is_content} for each in (one, other))
+    return 2 * len(mine & theirs) >= min(len(mine), len(theirs))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         ("Bilateral knee pain.", "Left knee pain."),
         ("Strength is 4/5 on the left and 5/5 on the right.", "Strength is 4/5 on the right and 5/5 on the left."),
         ("Carotid bruit on the right side.", "Carotid bruit on the left side."),
+        ("X-rays of the right hand show no fracture.", "She fell; x-rays of the left hand show no fracture."),
+        ("He lies on his right side, which helps.", "He lies on his left side, which helps."),
         ("Wheezes bilaterally.", "Right wheezes."),
     ],
 )

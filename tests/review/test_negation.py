@@ -24,6 +24,13 @@ if TYPE_CHECKING:
         ("He does not smoke.", "He does smoke."),
         ("Straight leg raise is negative.", "Straight leg raise is positive."),
         ("She is not sure about the dose.", "She is sure about the dose."),
+        (
+            "She walks.\nThe pain does not prevent her from working.",
+            "She walks; the pain does prevent her from working.",
+        ),
+        ("He denies issues with the migraines.", "He reports issues with the migraines; he rests."),
+        ("The patient has never had a seizure in his life.", "The patient has had a seizure in his life."),
+        ("Chest pain: none.", "Chest pain."),
         ("A fracture was ruled out.", "A fracture was seen."),
     ],
 )
@@ -50,6 +57,16 @@ def test_a_flipped_negation_is_a_contradiction(judge: Judge, source: str, statem
         ("Not only cough but also fever.", "Cough and fever."),
         ("Respiratory: Denies shortness of breath.\nEXAM:\nRespiratory", "Respiratory"),
         ("X-rays reveal no fracture.", "X-rays did not reveal any signs of a fracture."),
+        ("She denies any chest pain.", "She does not report any chest pain."),
+        ("She notes that the pain is better.", "The pain is better."),
+        ("Less than 100 mL.\nNone.", "Less than 100 mL; none."),
+        ("Numbness down her legs, but no pain down her legs.", "Numbness down her legs."),
+        ("Tingling until Sunday, denies tingling today.", "Tingling until Sunday, does not report tingling today."),
+        ("Lateral neck pain, but no radicular pain.", "A flare of cervical radiculopathy."),
+        (
+            "She is not sure if it is her back or not.\nShe exercises more.",
+            "She is not sure if it is her back or not; she exercises more.",
+        ),
         ("Rapid test performed today in office is negative.", "Blood pressure in office today was high."),
     ],
 )

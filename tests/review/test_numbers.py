@@ -35,6 +35,8 @@ CLEAN = [
     ("Admitted on 7/21.", "Admitted on July 21."),
     ("Seen at 8:30 pm.", "Seen at 20:30."),
     ("Disc disease at L4-5.", "Disc disease at L4-L5."),
+    ("Disc disease at L4-L5.", "Disc disease at L4."),
+    ("Disc disease at L4 and L5.", "Disc disease at L4-5."),
     ("Pulse 72.", "Pulse 72 bpm."),
     ("Pain for a couple of days.", "Pain for 2 days."),
     ("Lisinopril was increased from 10 mg to 20 mg daily.", "Lisinopril 20 mg daily."),
@@ -56,6 +58,11 @@ CLEAN = [
     ("Gave 1.5 L of saline.", "Gave 1500 mL of saline."),
     ("Pain is 7/10.", "Pain is 7 out of 10."),
     ("Ibuprofen every eight hours.", "Ibuprofen TID."),
+    ("RV ejection fraction 45% and LV ejection fraction 39%.", "RV ejection fraction 45%."),
+    ("Crestor 5 mg daily, TriCor 145 mg daily, Celexa 20 mg daily.", "145 mg daily, Celexa 20 mg daily."),
+    ("CK was elevated at 653.\nA1c is 7.6%.", "CK was elevated at 653; A1c is 7.6%."),
+    ("Amoxicillin 500 mg 3 times a day.", "Amoxicillin 500 mg 3 times."),
+    ("Prednisone from 40 mg to 20 mg.", "Prednisone 20 mg."),
     ("Smokes two packs a day.", "Smokes 2 packs per day."),
     ("The COVID-19 test was negative.", "COVID-19 test negative."),
 ]
@@ -95,8 +102,22 @@ DIRTY = [
         "July 22, 2008",
     ),
     ("Disc disease at L4-L5.", "Disc disease at L3-L4.", FindingCode.ANATOMY, "L3-L4"),
+    ("Disc disease at L4-5.", "Disc disease at L4-4.", FindingCode.ANATOMY, "L4-4"),
     ("Stage III disease.", "Stage IV disease.", FindingCode.NUMBER, "IV"),
     ("He has two brothers.", "He has one brother.", FindingCode.NUMBER, "one"),
+    (
+        "Albuterol 2 puffs every 4-6 hours.",
+        "Albuterol 2 puffs every 4-7 hours.",
+        FindingCode.FREQUENCY,
+        "every 4-7 hours",
+    ),
+    ("Colonoscopy 5-6 years ago.", "Colonoscopy 6-6 years ago.", FindingCode.NUMBER, "6-6 years"),
+    (
+        "Abdominal pain for 7- to 8-day period.",
+        "Abdominal pain for 7- to 9-day period.",
+        FindingCode.NUMBER,
+        "7- to 9-day",
+    ),
     ("Give one or two tablets.", "Give one or three tablets.", FindingCode.NUMBER, "one or three tablets"),
     ("Potassium 5.9 today.", "Potassium was 6.9 today.", FindingCode.NUMBER, "6.9"),
 ]
@@ -129,6 +150,13 @@ def test_a_number_from_another_place_of_the_note_does_not_support(judge: Judge) 
     )
     assert judge(source, "Continue lisinopril 20 mg daily.").verdict is Verdict.CONTRADICTED
     assert judge(source, "Follow up in 3 weeks.").verdict is Verdict.CONTRADICTED
+
+
+def test_of_two_lines_that_differ_in_a_number_alone_each_supports_its_own(judge: Judge) -> None:
+    source = "Discectomy, C5-C6.\nDiscectomy, C6-C7.\nFluency score 18 items, poor.\nFluency score 23 items."
+    assert judge(source, "Discectomy at C6-C7.").findings == ()
+    assert judge(source, "Fluency score of 23 items.").findings == ()
+    assert judge(source, "Discectomy at C3-C4.").verdict is Verdict.CONTRADICTED
 
 
 def test_the_finding_points_at_the_conflicting_words_of_the_source(judge: Judge) -> None:

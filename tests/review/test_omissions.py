@@ -74,6 +74,7 @@ def test_an_item_that_a_statement_restates_is_not_listed(
         "CHIEF COMPLAINT: Follow up with cardiology.",
         "He was referred to us and will return to work in a week.",
         "Please feel free to contact me if you have questions.",
+        "He is back in a regular school.",
         "She denies code status questions.",
     ],
 )
