@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from sidecar.demo.broker import embedded_broker
 from sidecar.intake.consumer import Intake
-from sidecar.intake.record import Record
+from sidecar.intake.record import Record  # noqa: TC001 - a script, plain imports
 from sidecar.ledger.sql import open_ledger
 from sidecar.settings import KafkaSettings, WorkerSettings
 from sidecar.testing import MemoryChart, MemoryDeadLetters

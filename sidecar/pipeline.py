@@ -7,6 +7,7 @@ coroutine or function; what passes between them is frozen. A stage ends an event
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
@@ -271,7 +272,10 @@ class Pipeline:
         for attachment in rank(offered) or (choose(offered),):
             try:
                 data = await self._content(attachment, limit)
-                return read_attachment(attachment, data, limit=limit, lexicon=self._parts.lexicon)
+                # In a thread: a hostile table may take seconds, and the loop must go on polling and beating.
+                return await asyncio.to_thread(
+                    read_attachment, attachment, data, limit=limit, lexicon=self._parts.lexicon
+                )
             except ParkEvent as end:
                 reasons.append(end)
         raise reasons[0]

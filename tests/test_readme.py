@@ -21,7 +21,7 @@ def test_the_tables_of_commands_and_settings_are_those_of_the_code() -> None:
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`?make ([a-z-]+)", TEXT)) <= targets
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE)) <= targets
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`(sidecar [a-z][^`|]*)`", TEXT.split("<!-- commands")[0]))))

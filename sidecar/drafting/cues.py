@@ -49,7 +49,8 @@ class CueIndex:
 
     def _longest_at(self, words: list[str], position: int) -> tuple[int, list[str]]:
         word = words[position]
-        length, topics = 0, []
+        length = 0
+        topics: list[str] = []
         for phrase, topic in (*self._exact.get(word, ()), *self._prefix.get(word[:_PREFIX_LETTERS], ())):
             if len(phrase) < length or not _stands_at(phrase, words, position):
                 continue

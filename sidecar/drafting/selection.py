@@ -59,6 +59,7 @@ class _Draft:
     def drop(self, index: int, sentence: Sentence) -> None:
         if sentence in self.chosen[index]:
             self.chosen[index].remove(sentence)
+            self.seen.remove(frozenset(sentence.words))
             self.room += sentence.length
 
     @property

@@ -28,6 +28,7 @@ _HIDDEN_STYLE = (
 _STRUCK = re.compile(_STRUCK_STYLE, re.IGNORECASE)
 _HIDDEN = re.compile(_HIDDEN_STYLE, re.IGNORECASE)
 _AT_RULE = re.compile(r"@[^{};@]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}")
+_SHOWN_INPUTS = frozenset({"text", "number", "date", "time", "datetime-local", "email", "tel", "search", "url"})
 _RULE_LIMIT = 200
 _SHEET_LIMIT = 100_000
 _STYLE_LIMIT = 1000
@@ -68,6 +69,7 @@ def html_to_text(markup: str, *, xhtml: bool = False) -> tuple[str, tuple[str, .
     warnings = _drop_unseen(tree)
     _mark_exponents(tree)
     _number_items(tree)
+    _show_fields(tree)
     join_rows(tree)
     text = extract_plain_text(tree, links=False, alt_texts=True, form_fields=False)
     lines = (line.rstrip() for line in clean(text).split("\n"))
@@ -128,6 +130,26 @@ def _mark_exponents(tree: Any) -> None:  # noqa: ANN401 - no types
     for node in tree.document.query_selector_all("sup")[:]:
         if not node.child_element_count and _EXPONENT.fullmatch(node.text):
             node.replace_with(tree.create_text_node("^" + node.text.strip()))
+
+
+def _show_fields(tree: Any) -> None:  # noqa: ANN401 - no types
+    """Write what a form shows: values, chosen options, ticked and empty boxes."""
+    for field in tree.document.query_selector_all("input, textarea, select")[:]:
+        shown = _shown(field)
+        if shown:
+            field.replace_with(tree.create_text_node(f" {shown} "))
+
+
+def _shown(field: Any) -> str:  # noqa: ANN401 - no types
+    if field.tag == "textarea":
+        return str(field.text)
+    if field.tag == "select":
+        chosen = field.query_selector("option[selected]") or field.query_selector("option")
+        return str(chosen.text) if chosen is not None else ""
+    kind = (field.getattr("type") or "text").lower()
+    if kind in {"checkbox", "radio"}:
+        return "[x]" if field.hasattr("checked") else "[ ]"
+    return str(field.getattr("value") or "") if kind in _SHOWN_INPUTS else ""
 
 
 def _number_items(tree: Any) -> None:  # noqa: ANN401 - no types

@@ -11,7 +11,7 @@ _LIST_ITEM = re.compile(
 _TABLE_ROW = re.compile(r"\S[ \t]*\|[ \t]*\S|\S\t+\S|\S {3,}\S.* {3,}\S|^[ \t]*\|")
 _TERMINAL = re.compile(r"[.!?:;][\"')\]\u201d]*$")
 _OPEN_END = re.compile(
-    r"(?:,|\b(?:the|an?|of|and|or|to|with|was|is|were|are|for|in|on|at|by|from|his|her|no|not|without|than|is|be))$",
+    r"(?:,|\b(?:drs?|mrs?|ms|vs|st|approx|evid|e\.g|i\.e)\.|\b(?:the|an?|of|and|or|to|with|was|is|were|are|for|in|on|at|by|from|his|her|no|not|without|than|be))$",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"(?:is|was|were|has|had|and|or|of|with|to|for|in|on|who|which|that|by|at|from|but)\b")
@@ -102,7 +102,7 @@ class _Layout:
             return False
         if self.hard_ends and before.endswith("  "):
             return False
-        ended = _TERMINAL.search(tail) is not None
+        ended = _TERMINAL.search(tail) is not None and _OPEN_END.search(tail) is None
         if _LIST_ITEM.match(line):
             return not ended and self._is_number_of_text(tail, line, next_item)
         if self._is_full(tail, head, ended=ended):

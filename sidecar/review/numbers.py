@@ -193,9 +193,9 @@ def _changed_in_place(claim: Claim, claimed: tuple[Mention, ...]) -> Iterator[tu
 
 def _is_said_by(claimed: Mention, in_place: _Found, free: list[_Found]) -> bool:
     """Say whether a number without another counterpart says the same, in a place at least as like."""
-    for each in free:
-        if agree(claimed.quantity, each.mention.quantity):
-            return likeness(claimed, each.mention) >= likeness(claimed, in_place.mention)
+    agreeing = [each.mention for each in free if agree(claimed.quantity, each.mention.quantity)]
+    if any(likeness(claimed, mention) >= likeness(claimed, in_place.mention) for mention in agreeing):
+        return True
     return _in_parts(claimed, [in_place, *free])
 
 

@@ -145,7 +145,7 @@ _NO_ALLERGEN = content_keys(
     "allergy allergic drug drugs food medication medications known unknown reaction reactions none nil any other"
 )
 _NOTHING = re.compile(
-    r"^\W*(?:none|nil|n/?a|nkd?a|nkfa|no|not|denies|denied|unknown|negative|does\s+not|patient\s+denies)\b"
+    r"^\W*(?:none|nil|n/?a|nkd?a|nkfa|no|not|denies|denied|unknown|negative|refer\s+to|see|as\s+above|does\s+not|patient\s+denies)\b"
     r"|\b(?:none|nil|negative|unknown)\W*$",
     re.IGNORECASE,
 )
@@ -185,14 +185,18 @@ _CLAUSE_BORDER = re.compile(r"[,;:.]\s+|\band\s+")
 
 
 def _around(text: str, at: Span, offset: int) -> Span:
-    """Return the stretch to show: the sentence where short, else from the last comma before the cue."""
+    """Return the stretch to show: the sentence where short, else from the last clause border before the cue."""
     end = len(text.rstrip())
-    if end <= _LONGEST:
-        return offset, offset + end
-    start = max((match.end() for match in _CLAUSE_BORDER.finditer(text, 0, at[0])), default=0)
+    marker = _LIST_MARKER.match(text)
+    start = marker.end() if marker else 0
+    if end - start > _LONGEST:
+        start = max((match.end() for match in _CLAUSE_BORDER.finditer(text, start, at[0])), default=start)
     if at[1] - start > _LONGEST:
         start = at[0]
     return offset + start, offset + start + _cut(text[start:end], _LONGEST)
+
+
+_LIST_MARKER = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,2}[.)])\s+")
 
 
 def _cut(text: str, longest: int) -> int:

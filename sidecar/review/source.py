@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING
 from sidecar.review.words import Word, words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sidecar.note.text import NoteText, Span
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence of the source; offsets of `words` index `text`, `start` is where it begins in the source."""
+    """One sentence of the source; offsets of `words` index `text`, `start` is where it begins in the source.
+
+    `keys` are those of its words and of its section's title: "None." says something under "Complications".
+    """
 
     number: int
     start: int
@@ -37,9 +42,7 @@ class Source:
 
     def __init__(self, note: NoteText) -> None:
         self.note = note
-        self.sentences = tuple(
-            _sentence(number, start, note.text[start:end]) for number, (start, end) in enumerate(note.sentences, 1)
-        )
+        self.sentences = tuple(_sentences(note))
         self._postings = _index(self.sentences)
         self._document = _Document(note.text)
         self._by_text = {_comparable(sentence.text): sentence for sentence in reversed(self.sentences)}
@@ -73,9 +76,17 @@ class Source:
         return tuple(found)
 
 
-def _sentence(number: int, start: int, text: str) -> Sentence:
-    found = words(text)
-    return Sentence(number, start, text, found, frozenset(word.key for word in found))
+def _sentences(note: NoteText) -> Iterator[Sentence]:
+    titles = [(section.start, _keys(words(section.title))) for section in note.sections]
+    for number, (start, end) in enumerate(note.sentences, 1):
+        place = bisect_right(titles, start, key=lambda title: title[0]) - 1
+        found = words(note.text[start:end])
+        title = titles[place][1] if place >= 0 and start < note.sections[place].end else frozenset()
+        yield Sentence(number, start, note.text[start:end], found, _keys(found) | title)
+
+
+def _keys(of_words: tuple[Word, ...]) -> frozenset[str]:
+    return frozenset(word.key for word in of_words)
 
 
 def _index(sentences: tuple[Sentence, ...]) -> dict[str, tuple[int, ...]]:

@@ -75,6 +75,16 @@ def test_part_of_a_number_or_word_is_no_quotation(note_of: NoteOf) -> None:
     assert source.find("12.5 mg of metoprolol") is not None
 
 
+def test_a_sentence_counts_with_the_title_that_it_stands_under(judge: Judge) -> None:
+    source = "COMPLICATIONS: 1. None.\nSPECIMENS: 2. None.\nEBL: Minimal, 20 mL."
+    assert judge(source, "SPECIMENS: None.").evidence == (source_span(source, "2. None."),)
+    assert judge(source, "EBL: 20 mL.").verdict is Verdict.SUPPORTED
+
+
+def source_span(source: str, text: str) -> tuple[int, int]:
+    return source.index(text), source.index(text) + len(text)
+
+
 def test_what_shares_too_little_with_the_note_has_no_evidence(judge: Judge) -> None:
     judged = judge(SOURCE, "Family history of early glaucoma in two brothers.")
     assert judged.verdict is Verdict.UNSUPPORTED

@@ -60,6 +60,7 @@ CLEAN = [
     ("Ibuprofen every eight hours.", "Ibuprofen TID."),
     ("RV ejection fraction 45% and LV ejection fraction 39%.", "RV ejection fraction 45%."),
     ("Crestor 5 mg daily, TriCor 145 mg daily, Celexa 20 mg daily.", "145 mg daily, Celexa 20 mg daily."),
+    ("Endplate of C6 and of C7 drilled with the edge of C6 and the edge of C7.", "C7 drilled with the edge of C6."),
     ("CK was elevated at 653.\nA1c is 7.6%.", "CK was elevated at 653; A1c is 7.6%."),
     ("Amoxicillin 500 mg 3 times a day.", "Amoxicillin 500 mg 3 times."),
     ("Prednisone from 40 mg to 20 mg.", "Prednisone 20 mg."),

@@ -31,6 +31,7 @@ ITEMS = [
         OmissionKind.RETURN_PRECAUTION,
         "Call our office if there is bleeding",
     ),
+    ("PLAN: 2. Return to clinic in a month.", OmissionKind.FOLLOW_UP, "Return to clinic in a month"),
     ("The patient is DNR.", OmissionKind.CODE_STATUS, "The patient is DNR"),
 ]
 
@@ -60,6 +61,7 @@ def test_an_item_that_a_statement_restates_is_not_listed(
     [
         "ALLERGIES: None.",
         "ALLERGIES: NKDA.",
+        "ALLERGIES: Refer to chart.",
         "ALLERGIES: No known drug allergies.",
         "ALLERGIES: To medications per chart are none.",
         "She has no allergies to medicines.",

@@ -1,4 +1,4 @@
-"""The notes of tests/corpus, or of the folder that the environment variable CORPUS names."""
+"""The notes of tests/corpus, and of the folder that the environment variable CORPUS names."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class CorpusNote:
 
 
 def corpus_root() -> Path:
-    configured = os.environ.get("CORPUS")
-    return Path(configured) if configured else Path(__file__).parent.parent / "corpus"
+    """Return the committed corpus."""
+    return Path(__file__).parent.parent / "corpus"
 
 
 def notes(loinc: str | None = None) -> list[CorpusNote]:
-    """Return the notes in the order of notes.tsv, all or those of one document type."""
+    """Return the committed notes in the order of notes.tsv, all or those of one document type."""
     root = corpus_root()
     with (root / "notes.tsv").open(encoding="utf-8", newline="") as listed:
         rows = list(csv.DictReader(listed, delimiter="\t"))
@@ -53,5 +53,15 @@ def notes(loinc: str | None = None) -> list[CorpusNote]:
 
 
 def note(name: str) -> CorpusNote:
-    """Return one note by the end of its id, such as ``copd-discharge-summary``."""
+    """Return one committed note by the end of its id, such as ``copd-discharge-summary``."""
     return next(found for found in notes() if found.id.rsplit("/", 1)[-1] == name)
+
+
+def all_notes() -> list[CorpusNote]:
+    """Return every text file under the folder that CORPUS names, else the committed notes."""
+    configured = os.environ.get("CORPUS")
+    if not configured:
+        return notes()
+    root = Path(configured)
+    files = sorted(root.rglob("*.txt"))
+    return [CorpusNote(str(file.relative_to(root).with_suffix("")), file, "text/plain", None) for file in files]
