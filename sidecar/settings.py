@@ -85,6 +85,11 @@ class MappingsSettings(Section):
     dir: Path | None = Field(None, description="folder that overlays the packaged mappings")
 
 
+class HttpSettings(Section):
+    host: str = Field("127.0.0.1", description="reserved for health and metrics, which this release does not serve")
+    port: int = Field(8080, ge=0, le=65535, description="reserved, as `http.host`")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Frozen; passed down explicitly."""
 
@@ -103,6 +108,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     ledger: LedgerSettings = LedgerSettings()
     mappings: MappingsSettings = MappingsSettings()
+    http: HttpSettings = HttpSettings()
 
     @classmethod
     def settings_customise_sources(
