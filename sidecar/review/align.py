@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.review.source import is_same
+from sidecar.review.source import holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ def align(source: Source, text: str, of_words: tuple[Word, ...], cited: tuple[in
 
 def _verbatim(source: Source, text: str, cited: tuple[int, ...]) -> tuple[Sentence, ...]:
     for sentence in _numbered(source, cited):
-        if is_same(sentence.text, text):
+        if holds(sentence.text, text):
             return (sentence,)
     if whole := source.sentence_that_says(text):
         return (whole,)

@@ -134,6 +134,17 @@ def is_same(text: str, other: str) -> bool:
     return _comparable(text) == _comparable(other)
 
 
+def holds(sentence: str, text: str) -> bool:
+    """Say whether `sentence` holds `text` in one piece, case, white space and a last full stop aside."""
+    within, wanted = _fold_space(sentence), _comparable(text)
+    at = within.find(wanted) if wanted else -1
+    while at >= 0:
+        if _whole(within, at, at + len(wanted)):
+            return True
+        at = within.find(wanted, at + 1)
+    return False
+
+
 def _fold_space(text: str) -> str:
     """Return `text` in lower case with single spaces."""
     return " ".join(_lower(piece) for piece in text.split())
