@@ -16,18 +16,19 @@ from sidecar.chart.client import FhirClient
 from sidecar.chart.filing import Filing
 from sidecar.chart.profile import profile_of, settle_profile
 from sidecar.delivery import Delivery
+from sidecar.dependency import Dependency
 from sidecar.drafting.compose import Composer
 from sidecar.drafting.engines import open_engine
-from sidecar.errors import BrokerUnavailable, ConfigError
+from sidecar.errors import Abandoned, BrokerUnavailable, ConfigError
 from sidecar.http import Tls, open_http
-from sidecar.intake.consumer import Intake
+from sidecar.intake.consumer import Handlers, Intake
 from sidecar.intake.deadletter import KafkaDeadLetters
 from sidecar.intake.kafka import client_options
 from sidecar.ledger.sql import open_ledger
 from sidecar.mappings import Mappings
 from sidecar.note import NoteLexicon
 from sidecar.oneshot import workbench
-from sidecar.pipeline import Parts, Pipeline, Policy
+from sidecar.pipeline import Dependencies, Parts, Pipeline, Policy
 from sidecar.progress import Progress, log_step
 from sidecar.retry import until_answered
 from sidecar.review import load_policy
@@ -36,7 +37,9 @@ from sidecar.telemetry.tracing import open_tracing
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from sidecar.ledger.ledger import Ledger
+    from sidecar.intake.admission import Admission
+    from sidecar.intake.ticket import Ticket
+    from sidecar.ledger.sql import SqlLedger
     from sidecar.oneshot import Workbench
     from sidecar.progress import ProgressHook
     from sidecar.settings import EhrSettings, Settings
@@ -50,11 +53,12 @@ DUE_BATCH = 20
 class Worker:
     """One consumer of the group, with everything that it needs open."""
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, pipeline: Pipeline, dependencies: Dependencies, ledger: SqlLedger) -> None:
         self._settings = settings
         self._pipeline = pipeline
         self._ledger = ledger
-        self.intake = Intake(settings.kafka, settings.worker, self._handle)
+        handlers = Handlers(self._handle, pipeline.coalesce, paused=lambda: dependencies.any_down)
+        self.intake = Intake(settings.kafka, settings.worker, handlers)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping`, then drain within `worker.drain_seconds`."""
@@ -69,8 +73,12 @@ class Worker:
             retries.cancel()
             await asyncio.gather(retries, return_exceptions=True)
 
-    async def _handle(self, record: object) -> None:
-        await self._pipeline.handle(record)  # type: ignore[arg-type]  # a Record, as Intake gives it
+    async def _handle(self, admission: Admission, ticket: Ticket) -> bool:
+        try:
+            await self._pipeline.handle(admission, ticket)
+        except Abandoned:
+            return False
+        return True
 
     async def _retry_parked(self) -> None:
         """Bring parked work back when its time has come, or when `sidecar ledger retry` made it due."""
@@ -101,10 +109,12 @@ async def open_worker(settings: Settings, hooks: Iterable[ProgressHook] = ()) ->
         ledger = await stack.enter_async_context(open_ledger(settings.ledger.url))
         dead_letters = await stack.enter_async_context(_open_dead_letters(settings))
         filing = Filing(chart, profile)
+        dependencies = await stack.enter_async_context(_open_dependencies(chart, composer, ledger))
         parts = Parts(
             chart=chart,
             filing=filing,
-            delivery=Delivery(filing, ledger),
+            delivery=Delivery(filing, ledger, dependencies.ehr, dependencies.ledger),
+            dependencies=dependencies,
             ledger=ledger,
             composer=composer,
             dead_letters=dead_letters,
@@ -113,7 +123,19 @@ async def open_worker(settings: Settings, hooks: Iterable[ProgressHook] = ()) ->
             tracer=stack.enter_context(open_tracing()),
             progress=Progress((log_step, *hooks)),
         )
-        yield Worker(settings, Pipeline(parts, _policy(settings)), ledger)
+        yield Worker(settings, Pipeline(parts, _policy(settings)), dependencies, ledger)
+
+
+@asynccontextmanager
+async def _open_dependencies(chart: FhirClient, composer: Composer, ledger: SqlLedger) -> AsyncIterator[Dependencies]:
+    dependencies = Dependencies(
+        Dependency("ehr", chart.capabilities), Dependency("engine", composer.probe), Dependency("ledger", ledger.probe)
+    )
+    try:
+        yield dependencies
+    finally:
+        for dependency in (dependencies.ehr, dependencies.engine, dependencies.ledger):
+            await dependency.aclose()
 
 
 @asynccontextmanager

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from sidecar.errors import EhrNotFound, EhrRefused, ParkEvent, SkipEvent, WriteUnknown
 from sidecar.ledger.ledger import Claimed, Refusal, Unsettled
 from sidecar.outcomes import ParkReason, SkipReason
-from sidecar.retry import until_answered
 
 if TYPE_CHECKING:
     from sidecar.chart.client import Receipt
     from sidecar.chart.draft import DraftDocument
     from sidecar.chart.filing import FiledDraft, Filing
+    from sidecar.dependency import Dependency
     from sidecar.ledger.ledger import Entry, Key, Ledger
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,11 @@ WRITE_ATTEMPTS = 3
 class Delivery:
     """Brings ledger and EHR to agree. Safe to cancel anywhere."""
 
-    def __init__(self, filing: Filing, ledger: Ledger) -> None:
+    def __init__(self, filing: Filing, ledger: Ledger, ehr: Dependency, store: Dependency) -> None:
         self._filing = filing
         self._ledger = ledger
+        self._ehr = ehr
+        self._store = store
 
     async def claim(self, draft_id: str, key: Key) -> Claimed:
         """Claim the one draft of this source version, settling what an earlier worker left open.
@@ -40,7 +42,7 @@ class Delivery:
         Raises `SkipEvent` (duplicate, superseded, deferred) and `ParkEvent` (draft-open, unknown-write).
         """
         while True:
-            answer = await until_answered(lambda: self._ledger.claim(draft_id, key))
+            answer = await self._store.ask(lambda: self._ledger.claim(draft_id, key))
             if isinstance(answer, Claimed):
                 return answer
             if isinstance(answer, Refusal):
@@ -48,7 +50,7 @@ class Delivery:
             elif (adopted := await self._settle_lost(answer)) is not None:
                 if adopted.draft_id == draft_id:
                     return adopted
-                await until_answered(lambda claim=adopted: self._ledger.release(claim))  # type: ignore[misc]
+                await self._store.ask(lambda claim=adopted: self._ledger.release(claim))  # type: ignore[misc]
 
     async def _refuse(self, refusal: Refusal, draft_id: str, key: Key) -> None:
         match refusal:
@@ -59,7 +61,7 @@ class Delivery:
             case Refusal.DRAFT_OPEN:
                 raise ParkEvent(ParkReason.DRAFT_OPEN)
             case Refusal.PERSON_WORKED:
-                await until_answered(lambda: self._ledger.record_attention(draft_id, key, "source-amended"))
+                await self._store.ask(lambda: self._ledger.record_attention(draft_id, key, "source-amended"))
                 raise SkipEvent(SkipReason.DEFERRED)
 
     async def _settle_lost(self, unsettled: Unsettled) -> Claimed | None:
@@ -67,17 +69,17 @@ class Delivery:
         entry = unsettled.entry
         try:
             await self._filing.settle((datetime.now(UTC) - entry.updated).total_seconds())
-            found = await until_answered(lambda: self._filing.find(entry.draft_id))
+            found = await self._ehr.ask(lambda: self._filing.find(entry.draft_id))
         except WriteUnknown:
             raise ParkEvent(ParkReason.UNKNOWN_WRITE) from None
         if found is None:
-            return await until_answered(lambda: self._ledger.adopt(entry))
+            return await self._store.ask(lambda: self._ledger.adopt(entry))
         await self._record_found(entry, found)
         return None
 
     async def _record_found(self, entry: Entry, receipt: Receipt) -> None:
-        filed = await until_answered(lambda: self._filing.read_back(receipt))
-        await until_answered(
+        filed = await self._ehr.ask(lambda: self._filing.read_back(receipt))
+        await self._store.ask(
             lambda: self._ledger.record_found(entry, filed.reference, filed.version, filed.text_digest)
         )
 
@@ -87,38 +89,42 @@ class Delivery:
         Raises `SkipEvent(duplicate)` when another worker took the claim over, `ParkEvent` when the server
         refuses for good or its answer cannot be found out.
         """
-        await until_answered(lambda: self._filing.prepare(draft.engine))
-        if not await until_answered(lambda: self._ledger.start_sending(claim)):
+        await self._ehr.ask(lambda: self._filing.prepare(draft.engine))
+        if not await self._store.ask(lambda: self._ledger.start_sending(claim)):
             raise SkipEvent(SkipReason.DUPLICATE)
         try:
             return await self._create(draft)
         except WriteUnknown:
-            await until_answered(lambda: self._ledger.record_unknown(claim, None))
+            await self._store.ask(lambda: self._ledger.record_unknown(claim, None))
             raise ParkEvent(ParkReason.UNKNOWN_WRITE) from None
+        except ParkEvent as end:  # retries exhausted: the server said each time that it did nothing
+            reason = end.reason.value
+            await self._store.ask(lambda: self._ledger.record_rejected(claim, reason))
+            raise
         except EhrRefused as refused:
-            await until_answered(lambda: self._ledger.record_rejected(claim, ParkReason.REJECTED_WRITE.value))
+            await self._store.ask(lambda: self._ledger.record_rejected(claim, ParkReason.REJECTED_WRITE.value))
             detail = f"HTTP {refused.status} {','.join(refused.issue_codes)}"
             raise ParkEvent(ParkReason.REJECTED_WRITE, detail) from None
 
     async def _create(self, draft: DraftDocument) -> Receipt:
         for _ in range(WRITE_ATTEMPTS):
             try:
-                return await until_answered(lambda: self._filing.write(draft))
+                return await self._ehr.ask(lambda: self._filing.write(draft))
             except WriteUnknown:
                 await self._filing.settle(0)
-                found = await until_answered(lambda: self._filing.find(draft.draft_id))
+                found = await self._ehr.ask(lambda: self._filing.find(draft.draft_id))
                 if found is not None:
                     return found
         raise WriteUnknown("attempts")
 
     async def settle(self, claim: Claimed, draft: DraftDocument, receipt: Receipt) -> FiledDraft:
         """Record the draft as the server holds it, then its Provenance."""
-        filed = await until_answered(lambda: self._filing.read_back(receipt))
-        await until_answered(
+        filed = await self._ehr.ask(lambda: self._filing.read_back(receipt))
+        await self._store.ask(
             lambda: self._ledger.record_filed(claim, filed.reference, filed.version, filed.text_digest)
         )
         try:
-            await until_answered(lambda: self._filing.record_provenance(draft, filed))
+            await self._ehr.ask(lambda: self._filing.record_provenance(draft, filed))
         except (WriteUnknown, EhrRefused, EhrNotFound) as error:
             # The draft is in the chart and says itself what it is; Provenance beside it is an extra.
             logger.warning("provenance-not-written", extra={"draft_id": draft.draft_id, "code": error.code})

@@ -5,7 +5,8 @@
     ├── Ended                   handling of one event ends here, by decision
     │   ├── SkipEvent
     │   ├── ParkEvent
-    │   └── DeadLetterEvent
+    │   ├── DeadLetterEvent
+    │   └── Abandoned           another worker owns the partition now
     ├── TransientError          the dependency may answer later; retried inside the lane
     │   ├── EhrUnavailable
     │   ├── EngineUnavailable
@@ -81,15 +82,26 @@ class DeadLetterEvent(Ended):
         self.reason = reason
 
 
+class Abandoned(Ended):
+    """No outcome: the record is handled again, from the committed offset, by whoever owns it now."""
+
+    code = "abandoned"
+    disposition = "stop"
+
+
 class TransientError(SidecarError):
-    """`retry_after` in seconds is the server's wish, None leaves the pace to us."""
+    """`retry_after` in seconds is the server's wish, None leaves the pace to us.
+
+    `suspect` is True when the one request may be at fault and not the dependency, as with HTTP 500.
+    """
 
     code = "transient"
     disposition = "retry"
 
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(self, detail: str = "", *, retry_after: float | None = None, suspect: bool = False) -> None:
         super().__init__(detail or self.code)
         self.retry_after = retry_after
+        self.suspect = suspect
 
 
 class EhrUnavailable(TransientError):

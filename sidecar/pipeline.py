@@ -1,8 +1,11 @@
 """The life of one event, top to bottom.
 
-admit → read → route → extract → claim → draft → review → file → settle. Each stage is one named
+admit → read → route → claim → extract → draft → review → file → settle. Each stage is one named
 coroutine or function; what passes between them is frozen. A stage ends an event by raising
 `SkipEvent`, `ParkEvent` or `DeadLetterEvent`; what may pass by itself is retried inside the stage.
+
+The claim comes before the parsers, so that a document that kills the worker in one of them leaves a
+trace to be recognised by.
 """
 
 from __future__ import annotations
@@ -12,34 +15,22 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidecar.chart.draft import DraftDocument, draft_id_of
 from sidecar.chart.source import SourceNote, parse_source
 from sidecar.drafting.compose import SourceLabel
 from sidecar.drafting.route import NoteFacts, route, suits
-from sidecar.errors import (
-    DeadLetterEvent,
-    EhrNotFound,
-    ParkEvent,
-    SidecarError,
-    SkipEvent,
-)
+from sidecar.errors import Abandoned, DeadLetterEvent, EhrNotFound, EhrRefused, ParkEvent, SidecarError, SkipEvent
 from sidecar.intake.deadletter import DeadLetter
-from sidecar.intake.envelope import read_record
+from sidecar.intake.record import DocumentEvent
+from sidecar.intake.ticket import Ticket
 from sidecar.ledger.ledger import Key
 from sidecar.note import attachments, choose, decode_base64, rank, read_attachment
 from sidecar.observe import own_draft_id, seen_state, version_of
-from sidecar.outcomes import (
-    DeadLetterCode,
-    DeadLettered,
-    Filed,
-    Parked,
-    ParkReason,
-    Skipped,
-    SkipReason,
-)
+from sidecar.outcomes import DeadLetterCode, DeadLettered, Filed, Parked, ParkReason, Skipped, SkipReason
 from sidecar.progress import Drafted, Ended, Observed, Progress, Received
+from sidecar.quarantine import POISON_CLAIMS, Quarantine
 from sidecar.retry import until_answered
 from sidecar.telemetry import names
 from sidecar.telemetry.tracing import process_span, stage_span
@@ -53,10 +44,12 @@ if TYPE_CHECKING:
     from sidecar.chart.client import Chart
     from sidecar.chart.filing import Filing
     from sidecar.delivery import Delivery
+    from sidecar.dependency import Dependency
     from sidecar.drafting.compose import Composer
     from sidecar.drafting.task import Task
+    from sidecar.intake.admission import Admission
     from sidecar.intake.deadletter import DeadLetters
-    from sidecar.intake.record import DocumentEvent, Record
+    from sidecar.intake.record import Record
     from sidecar.ledger.ledger import Claimed, Entry, Ledger
     from sidecar.mappings import Mappings
     from sidecar.note import Attachment, NoteLexicon
@@ -68,6 +61,9 @@ logger = logging.getLogger(__name__)
 
 MOVES = 3
 """How often a source that changes while it is drafted is started again before its next event is awaited."""
+
+UNROUTED = "unrouted"
+"""Stands for the task of a document that could not even be read."""
 
 # Parked work whose cause no clock removes waits for a new version or for `ledger retry`.
 _BY_TIMER = frozenset(
@@ -92,6 +88,19 @@ class SourceMoved(SidecarError):
 
 
 @dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The three that may be down. While one is, intake pauses."""
+
+    ehr: Dependency
+    engine: Dependency
+    ledger: Dependency
+
+    @property
+    def any_down(self) -> bool:
+        return self.ehr.is_down or self.engine.is_down or self.ledger.is_down
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What the pipeline is made of; `app.py` opens them, tests bring their own."""
 
@@ -101,6 +110,7 @@ class Parts:
     ledger: Ledger
     composer: Composer
     dead_letters: DeadLetters
+    dependencies: Dependencies
     mappings: Mappings
     lexicon: NoteLexicon
     tracer: Tracer
@@ -133,41 +143,58 @@ class Pipeline:
     def __init__(self, parts: Parts, policy: Policy) -> None:
         self._parts = parts
         self._policy = policy
+        self._ehr, self._engine, self._ledger = (
+            parts.dependencies.ehr,
+            parts.dependencies.engine,
+            parts.dependencies.ledger,
+        )
+        self._quarantine = Quarantine()
 
-    async def handle(self, record: Record) -> tuple[Outcome, ...]:
-        """Give every event of `record` its outcome. Raises nothing but cancellation: the offset may then pass."""
+    async def handle(self, admission: Admission, ticket: Ticket | None = None) -> tuple[Outcome, ...]:
+        """Give every event of a record its outcome.
+
+        Raises nothing but cancellation and `Abandoned` (another worker owns the record now); else the
+        offset may pass.
+        """
+        record = admission.record
         with process_span(self._parts.tracer, record, self._policy.group_id) as span:
-            try:
-                events = read_record(record)
-            except DeadLetterEvent as end:
-                self._parts.progress.tell(Received(record.coordinates))
-                await self._dead_letter(record, end.reason, type(end).__name__, "admit")
-                events, outcomes = (), [self._ended(record.coordinates, DeadLettered(end.reason))]
+            if admission.fault is not None:
+                outcomes = [await self._refuse(record, admission.fault)]
             else:
-                outcomes = [await self._handle_event(event, record) for event in events]
+                ticket = ticket or Ticket()
+                outcomes = [await self._handle_event(event, record, ticket) for event in admission.events]
             span.set_attribute(names.OUTCOME, [type(outcome).__name__ for outcome in outcomes])
         return tuple(outcomes)
 
     async def retry(self, entry: Entry) -> Outcome:
         """Handle a parked or unsettled document again, as the EHR holds it now."""
-        from sidecar.intake.record import DocumentEvent  # noqa: PLC0415 - a value class
-
         resource_type, _, logical_id = entry.key.source.partition("/")
-        event = DocumentEvent(resource_type, logical_id)
-        outcome = await self._handle_event(event, None)
-        await until_answered(lambda: self._parts.ledger.forget_parked(entry))
+        outcome = await self._handle_event(DocumentEvent(resource_type, logical_id), None, Ticket())
+        await self._ledger.ask(lambda: self._parts.ledger.forget_parked(entry))
         return outcome
 
-    async def _handle_event(self, event: DocumentEvent, record: Record | None) -> Outcome:
+    def coalesce(self, admission: Admission) -> None:
+        """Tell that a newer version made a waiting record needless."""
+        for event in admission.events:
+            self._ended(event.reference, Skipped(SkipReason.SUPERSEDED))
+
+    async def _refuse(self, record: Record, code: DeadLetterCode) -> Outcome:
+        self._parts.progress.tell(Received(record.coordinates))
+        await self._dead_letter(record, code, DeadLetterEvent.__name__, "admit")
+        return self._ended(record.coordinates, DeadLettered(code))
+
+    async def _handle_event(self, event: DocumentEvent, record: Record | None, ticket: Ticket) -> Outcome:
         self._parts.progress.tell(Received(event.reference))
         try:
-            outcome: Outcome = await self._live(event)
+            outcome: Outcome = await self._live(event, ticket)
+        except Abandoned:
+            raise
         except SkipEvent as end:
             outcome = Skipped(end.reason)
         except ParkEvent as end:
             outcome = Parked(end.reason)
         except DeadLetterEvent as end:
-            await self._dead_letter(record, end.reason, type(end).__name__, "read")
+            await self._dead_letter(record, end.reason, type(end).__name__, "handle")
             outcome = DeadLettered(end.reason)
         except Exception as error:  # noqa: BLE001 - a bug must cost one document, not the worker
             # Not logger.exception: a stack and its message may quote the note.
@@ -180,53 +207,74 @@ class Pipeline:
         self._parts.progress.tell(Ended(source, outcome))
         return outcome
 
-    async def _live(self, event: DocumentEvent) -> Outcome:
+    async def _live(self, event: DocumentEvent, ticket: Ticket) -> Outcome:
         """Take one event through its stages; a source that moves meanwhile starts again as it is now."""
         if event.resource_type != "DocumentReference":
             raise SkipEvent(SkipReason.TYPE_NOT_MAPPED)
         with stage_span(self._parts.tracer, names.READ):
-            resource = await self._read(event)
-            if await self._observe(event, resource):
-                raise SkipEvent(SkipReason.OWN_DRAFT)
-            if resource is None:
-                raise SkipEvent(SkipReason.NOT_CURRENT)
-            note = parse_source(resource)
+            note = await self._read_note(event)
         for _ in range(MOVES):
             try:
-                return await self._make_draft(self._route(note))
+                return await self._make_draft(self._route(note), ticket)
             except SourceMoved as moved:
                 note = moved.note
         raise SkipEvent(SkipReason.SUPERSEDED)
 
-    async def _make_draft(self, job: Job) -> Outcome:
+    async def _make_draft(self, job: Job, ticket: Ticket) -> Outcome:
         try:
-            text = await self._extract(job)
             claim = await self._parts.delivery.claim(job.draft_id, job.key)
             try:
-                reviewed = await self._draft(job, text)
-                return await self._file(job, claim, self._render(job, text, reviewed))
-            except (SourceMoved, SkipEvent):
-                await until_answered(lambda: self._parts.ledger.release(claim))
+                return await self._make_claimed(job, claim, ticket)
+            except (SourceMoved, SkipEvent, DeadLetterEvent, Abandoned):
+                await self._ledger.ask(lambda: self._parts.ledger.release(claim))
+                raise
+            except asyncio.CancelledError:
+                # A drain gave up on it: no trace of a death is to be left.
+                await self._parts.ledger.release(claim)
                 raise
         except ParkEvent as end:
-            await self._park(job, end)
+            await self._park(job.draft_id, job.key, end)
             raise
+
+    async def _make_claimed(self, job: Job, claim: Claimed, ticket: Ticket) -> Outcome:
+        if claim.claims >= POISON_CLAIMS:
+            raise DeadLetterEvent(DeadLetterCode.POISON)
+        async with self._quarantine.enter(claim.claims):
+            text = await self._extract(job)
+            reviewed = await self._draft(job, text, ticket)
+        rendered = self._parts.composer.render(reviewed, text, job.task, label_of(job.note), job.draft_id)
+        return await self._file(job, claim, rendered, ticket)
 
     # read
 
-    async def _read(self, event: DocumentEvent) -> Mapping[str, Any] | None:
+    async def _read_note(self, event: DocumentEvent) -> SourceNote:
+        try:
+            resource = await self._read(event)
+        except ParkEvent as end:
+            key = Key(self._parts.chart.base_url, event.reference, event.version_id or "unknown", UNROUTED)
+            await self._park(draft_id_of(key.server, key.source, key.source_version, UNROUTED), key, end)
+            raise
+        if await self._observe(event, resource):
+            raise SkipEvent(SkipReason.OWN_DRAFT)
+        if resource is None:
+            raise SkipEvent(SkipReason.NOT_CURRENT)
+        return parse_source(resource)
+
+    async def _read(self, event: DocumentEvent) -> Mapping[str, object] | None:
         """Return the resource as the event has it or, where that is too thin, as the EHR has it; None when deleted."""
         if event.retracted:
             return None
         if event.resource is not None and event.version_id is not None and event.resource.get("content"):
             return event.resource
         try:
-            return await until_answered(lambda: self._parts.chart.read(event.reference))
+            return await self._ehr.ask(lambda: self._parts.chart.read(event.reference))
         except EhrNotFound:
             # What came whole but is not (yet) in the EHR is judged by what came.
             return event.resource
+        except EhrRefused as refused:
+            raise ParkEvent(ParkReason.RETRIES_EXHAUSTED, f"HTTP {refused.status}") from None
 
-    async def _observe(self, event: DocumentEvent, resource: Mapping[str, Any] | None) -> bool:
+    async def _observe(self, event: DocumentEvent, resource: Mapping[str, object] | None) -> bool:
         """Settle the ledger when the event is about one of our drafts; say whether it was."""
         draft_id = own_draft_id(resource) if resource is not None else None
         entry = await self._find_entry(event, draft_id)
@@ -235,7 +283,7 @@ class Pipeline:
         state = seen_state(resource, entry)
         if state is not None:
             version = version_of(resource)
-            moved = await until_answered(
+            moved = await self._ledger.ask(
                 lambda: self._parts.ledger.observe(entry.draft_id, state, event.reference, version)
             )
             if moved:
@@ -244,9 +292,9 @@ class Pipeline:
 
     async def _find_entry(self, event: DocumentEvent, draft_id: str | None) -> Entry | None:
         if draft_id is not None:
-            return await until_answered(lambda: self._parts.ledger.get(draft_id))
+            return await self._ledger.ask(lambda: self._parts.ledger.get(draft_id))
         if event.resource is None:  # id-only or deleted: only the ledger can tell whose it is
-            return await until_answered(lambda: self._parts.ledger.find_draft(event.reference))
+            return await self._ledger.ask(lambda: self._parts.ledger.find_draft(event.reference))
         return None
 
     # route
@@ -286,15 +334,15 @@ class Pipeline:
         url = attachment.url
         if url is None:
             raise ParkEvent(ParkReason.NO_CONTENT, "no data and no link")
-        binary = await until_answered(lambda: self._parts.chart.read_binary(url, attachment.media_type, limit))
+        binary = await self._ehr.ask(lambda: self._parts.chart.read_binary(url, attachment.media_type, limit))
         return binary.data if isinstance(binary.data, bytes) else decode_base64(binary.data, limit=limit)
 
     # draft and review
 
-    async def _draft(self, job: Job, text: NoteText) -> ReviewedDraft:
+    async def _draft(self, job: Job, text: NoteText, ticket: Ticket) -> ReviewedDraft:
         composer, started = self._parts.composer, time.monotonic()
         with stage_span(self._parts.tracer, names.DRAFT) as span:
-            answer = await until_answered(lambda: composer.draft(text, job.task))
+            answer = await ticket.unless_stopped(self._engine.ask(lambda: composer.draft(text, job.task)))
             span.set_attributes(
                 {
                     names.GEN_AI_OPERATION: "generate_content",
@@ -314,22 +362,20 @@ class Pipeline:
         self._parts.progress.tell(step)
         return reviewed
 
-    def _render(self, job: Job, text: NoteText, reviewed: ReviewedDraft) -> str:
-        return self._parts.composer.render(reviewed, text, job.task, label_of(job.note), job.draft_id)
-
     # file and settle
 
-    async def _file(self, job: Job, claim: Claimed, text: str) -> Outcome:
+    async def _file(self, job: Job, claim: Claimed, text: str, ticket: Ticket) -> Outcome:
         filing, delivery = self._parts.filing, self._parts.delivery
         with stage_span(self._parts.tracer, names.FILE):
             note = await self._read_once_more(job.note)
-            encounter = await until_answered(lambda: filing.check_patient(note))
+            encounter = await self._ehr.ask(lambda: filing.check_patient(note))
             if self._policy.mode != "live":
                 raise SkipEvent(SkipReason(self._policy.mode))
             draft = DraftDocument(
                 job.draft_id, job.task, note, encounter, text, self._parts.composer.engine, datetime.now(UTC)
             )
-            receipt = await delivery.write(claim, draft)
+            async with ticket.write():
+                receipt = await delivery.write(claim, draft)
         with stage_span(self._parts.tracer, names.SETTLE):
             await delivery.settle(claim, draft, receipt)
         return Filed(draft.draft_id, receipt.reference)
@@ -337,7 +383,7 @@ class Pipeline:
     async def _read_once_more(self, note: SourceNote) -> SourceNote:
         """Minutes have passed: raise `SourceMoved` when the source is no longer what was drafted."""
         try:
-            now = parse_source(await until_answered(lambda: self._parts.chart.read(note.reference)))
+            now = parse_source(await self._ehr.ask(lambda: self._parts.chart.read(note.reference)))
         except EhrNotFound:
             raise SkipEvent(SkipReason.NOT_CURRENT) from None
         if (now.version, now.status, now.doc_status) != (note.version, note.status, note.doc_status):
@@ -346,19 +392,12 @@ class Pipeline:
             raise ParkEvent(ParkReason.PATIENT_MISMATCH, "event and EHR disagree")
         return now
 
-    async def _park(self, job: Job, end: ParkEvent) -> None:
+    async def _park(self, draft_id: str, key: Key, end: ParkEvent) -> None:
         pause = timedelta(seconds=self._policy.parked_retry_seconds)
         retry_at = datetime.now(UTC) + pause if end.reason in _BY_TIMER else None
-        logger.info(
-            "parked",
-            extra={
-                "source": job.key.source,
-                "reason": end.reason.value,
-                "detail": end.detail,
-                "draft_id": job.draft_id,
-            },
-        )
-        await until_answered(lambda: self._parts.ledger.park(job.draft_id, job.key, end.reason.value, retry_at))
+        told = {"source": key.source, "reason": end.reason.value, "detail": end.detail, "draft_id": draft_id}
+        logger.info("parked", extra=told)
+        await self._ledger.ask(lambda: self._parts.ledger.park(draft_id, key, end.reason.value, retry_at))
 
     async def _dead_letter(self, record: Record | None, code: DeadLetterCode, error_class: str, stage: str) -> None:
         """Return after the broker's ack. A retry of parked work has no record; its row stays as it is."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sidecar.errors import ConfigError
@@ -30,6 +31,13 @@ def _split(value: object) -> object:
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
+def _with_offset(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_with_offset)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -41,6 +49,15 @@ class KafkaSettings(Section):
     session_timeout_seconds: float = Field(
         30.0, ge=6, le=300, description="after this silence the group gives a dead worker's partitions to others"
     )
+    max_poll_interval_seconds: float = Field(
+        300.0, ge=1, le=86400, description="longest silence of the poller, which never waits for a draft"
+    )
+    group_instance_id: str | None = Field(
+        None, description="static membership: a restart within the session timeout moves no partition"
+    )
+    commit_done_map: bool = Field(
+        default=False, description="keep offsets finished out of order in the commit's metadata, at most 3 KiB"
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     sasl_username: str | None = None
@@ -50,6 +67,9 @@ class KafkaSettings(Section):
     ssl_keyfile: Path | None = Field(None, description="key of the client certificate, PEM")
     dead_letter_payload: Literal["keep", "omit"] = Field(
         "keep", description="`omit` leaves the value out of dead letters: no PHI on a second topic"
+    )
+    from_time: Moment | None = Field(
+        None, description="first go-live: ISO time before which no record is drafted; UTC without an offset"
     )
 
 
@@ -75,6 +95,8 @@ class WorkerSettings(Section):
     concurrency: int = Field(4, ge=1, le=1024, description="patients worked on at once")
     drain_seconds: float = Field(25.0, ge=0, description="time that SIGTERM leaves to running drafts")
     parked_retry_seconds: float = Field(900.0, gt=0, description="pause before parked work is tried again")
+    drafts_per_minute: float = Field(0.0, ge=0, description="most drafts begun a minute by one worker; 0 is no limit")
+    control_file: Path | None = Field(None, description="YAML file of pauses, read again when it changes")
 
 
 class LedgerSettings(Section):

@@ -29,6 +29,9 @@ _JSON_TYPES = ("application/fhir+json", "application/json", "application/json+fh
 _AGAIN_LATER = frozenset({401, 403, 408, 425, 429, 503})
 """Nothing was done, and the reason may pass: a token to renew, a permission to grant, a busy server."""
 
+_BUSY = frozenset({425, 429, 503})
+"""Of the server and not of one document: however often they come, the document is not to blame."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -135,7 +138,7 @@ class FhirClient:
                 "GET", url, headers={"Accept": accept, **(headers or {})}, params=parameters, limit=limit
             )
         except WriteUnknown:
-            raise EhrUnavailable("answer lost") from None  # a read can simply be asked again
+            raise EhrUnavailable("answer lost", suspect=True) from None  # a read can simply be asked again
 
 
 def resolve_link(base_url: str, url: str) -> str | None:
@@ -157,7 +160,8 @@ def _raise_for(answer: Answer) -> None:
     if 200 <= status < 300:
         return
     if status in _AGAIN_LATER or status >= 500:
-        raise EhrUnavailable(f"HTTP {status}", retry_after=retry_after(answer.headers))
+        suspect = status not in _BUSY
+        raise EhrUnavailable(f"HTTP {status}", retry_after=retry_after(answer.headers), suspect=suspect)
     if status in (404, 410):
         raise EhrNotFound(f"HTTP {status}")
     if status in (409, 412):
@@ -179,9 +183,9 @@ def _resource_of(answer: Answer) -> Mapping[str, Any]:
     try:
         resource = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        raise EhrUnavailable("answer is not JSON") from None  # a proxy's page, with status 200
+        raise EhrUnavailable("answer is not JSON", suspect=True) from None  # a proxy's page, with status 200
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
-        raise EhrUnavailable("answer is not FHIR")
+        raise EhrUnavailable("answer is not FHIR", suspect=True)
     return resource
 
 

@@ -38,6 +38,9 @@ class Composer:
     def engine(self) -> EngineIdentity:
         return self._engine.identity
 
+    async def probe(self) -> None:
+        """Ask whether the engine answers; one that lives in this process does."""
+
     async def draft(self, note: NoteText, task: Task) -> DraftAnswer:
         """Raise `ParkEvent` when the engine gives nothing usable, `EngineUnavailable` when it may later."""
         answer = await self._engine.draft(DraftRequest(task, note))

@@ -76,10 +76,14 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The claim is ours while `token` stands in the row."""
+    """The claim is ours while `token` stands in the row.
+
+    `claims` counts this one and those before it that ended without an outcome: workers that died.
+    """
 
     draft_id: str
     token: str
+    claims: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sidecar.errors import ConfigError, LedgerUnavailable
 from sidecar.ledger.ledger import PERSON, Claimed, Entry, Key, Refusal, State, Unsettled
 from sidecar.ledger.schema import drafts, metadata
+from sidecar.versions import is_newer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -43,6 +44,11 @@ class SqlLedger:
         except (DBAPIError, PoolTimeoutError, OSError) as error:
             raise LedgerUnavailable(type(error).__name__) from None
 
+    async def probe(self) -> None:
+        """Ask whether the database answers."""
+        async with self._transaction() as connection:
+            await connection.execute(select(1))
+
     async def claim(self, draft_id: str, key: Key) -> Claimed | Unsettled | Refusal:
         async with self._transaction() as connection:
             rows = await connection.execute(select(drafts).where(_same_source(key)))
@@ -65,14 +71,17 @@ class SqlLedger:
 
     async def _take(self, connection: AsyncConnection, draft_id: str, key: Key, same: Entry | None) -> Claimed:
         token, now = secrets.token_hex(16), self._now()
+        attempts = 1
         if same is None:
-            values = {"state": State.CLAIMED, "owner": token, "attempts": 1}
+            values = {"state": State.CLAIMED, "owner": token, "attempts": attempts}
             await connection.execute(insert(drafts).values(**_row(draft_id, key, now), **values))
         else:
-            values = {"state": State.CLAIMED, "owner": token, "attempts": same.attempts + 1, "updated": now}
+            # Parked work was given up in order; only a claim that its worker did not end counts against it.
+            attempts = same.attempts + 1 if same.state is State.CLAIMED else 1
+            values = {"state": State.CLAIMED, "owner": token, "attempts": attempts, "updated": now}
             values |= {"reason": None, "retry_at": None}
             await connection.execute(update(drafts).where(drafts.c.draft_id == draft_id).values(values))
-        return Claimed(draft_id, token)
+        return Claimed(draft_id, token, attempts)
 
     async def start_sending(self, claim: Claimed) -> bool:
         return await self._step(claim, (State.CLAIMED,), {"state": State.SENDING})
@@ -214,16 +223,6 @@ def _judge_others(key: Key, others: Sequence[Entry]) -> Unsettled | Refusal | No
     if unsettled is not None:
         return Unsettled(unsettled)
     return Refusal.DRAFT_OPEN if any(entry.state is State.FILED for entry in others) else None
-
-
-def is_newer(one: str, other: str) -> bool:
-    """Compare source versions where they can be: numbers, and time stamps of one form; else False."""
-    if one.isascii() and other.isascii() and one.isdigit() and other.isdigit():
-        return int(one) > int(other)
-    try:
-        return datetime.fromisoformat(one) > datetime.fromisoformat(other)
-    except (ValueError, TypeError):
-        return False
 
 
 def _row(draft_id: str, key: Key, now: datetime) -> dict[str, Any]:

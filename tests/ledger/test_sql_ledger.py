@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.errors import ConfigError, LedgerUnavailable
 from sidecar.ledger.ledger import Claimed, Key, Refusal, State, Unsettled
-from sidecar.ledger.sql import SqlLedger, is_newer, open_ledger
+from sidecar.ledger.sql import SqlLedger, open_ledger
+from sidecar.versions import is_newer
 
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
 

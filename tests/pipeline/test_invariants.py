@@ -11,12 +11,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar.intake.admission import admit
 from sidecar.intake.record import Record
 from sidecar.ledger.ledger import LIVE
 from sidecar.ledger.sql import open_ledger
+from sidecar.quarantine import POISON_CLAIMS
 from sidecar.testing import MemoryChart, MemoryDeadLetters
 from tests.support.notes import DISCHARGE, ENCOUNTER, document
-from tests.support.worker import build
+from tests.support.worker import ENGINE, build
 
 
 class Killed(BaseException):
@@ -60,7 +62,7 @@ def record(resource: dict[str, Any]) -> Record:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(kills=st.lists(st.integers(1, 45), max_size=4), amended=st.booleans(), conditional=st.booleans())
+@given(kills=st.lists(st.integers(1, 45), max_size=POISON_CLAIMS - 2), amended=st.booleans(), conditional=st.booleans())
 def test_at_most_one_live_draft_and_none_missing_under_kills_between_any_two_steps(
     kills: list[int], amended: bool, conditional: bool
 ) -> None:
@@ -76,7 +78,7 @@ def test_at_most_one_live_draft_and_none_missing_under_kills_between_any_two_ste
                 pipeline = build(Port(chart, plan), Port(ledger, plan), letters)
                 try:
                     for event in events:  # an uncommitted offset is read again from the start
-                        await pipeline.handle(record(event))
+                        await pipeline.handle(admit(record(event)))
                 except Killed:
                     continue
                 entries = await ledger.list_entries()
@@ -89,3 +91,39 @@ def test_at_most_one_live_draft_and_none_missing_under_kills_between_any_two_ste
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(scenario(Path(folder)))
+
+
+def test_a_document_that_kills_every_worker_is_dead_lettered_and_the_others_are_drafted() -> None:
+    async def scenario(folder: Path) -> None:
+        chart, letters = MemoryChart(), MemoryDeadLetters()
+        chart.put(ENCOUNTER)
+        events = [chart.put(document("deadly", text=f"DEADLY\n{DISCHARGE}")), chart.put(document("b"))]
+        deaths = 0
+        while not letters.letters:
+            async with open_ledger(f"sqlite:///{folder / 'ledger.db'}") as ledger:
+                pipeline = build(chart, ledger, letters, engine=Deadly())
+                try:
+                    for event in events:
+                        await pipeline.handle(admit(record(event)))
+                except Killed:
+                    deaths += 1
+        assert deaths == POISON_CLAIMS - 1
+        assert [letter.code for letter in letters.letters] == ["poison"]
+        assert [draft["context"]["related"][0]["reference"] for draft in chart.drafts()] == ["DocumentReference/b"]
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(scenario(Path(folder)))
+
+
+class Deadly:
+    """The extractive engine, but for one document."""
+
+    identity = ENGINE().identity
+
+    async def draft(self, request: Any) -> Any:
+        if request.note.text.startswith("DEADLY"):
+            raise Killed
+        return await ENGINE().draft(request)
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""

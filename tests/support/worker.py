@@ -15,15 +15,17 @@ from opentelemetry.trace import NoOpTracer, Tracer
 from sidecar.chart.filing import Filing
 from sidecar.chart.profile import Profile, profile_of, settle_profile
 from sidecar.delivery import Delivery
+from sidecar.dependency import Dependency
 from sidecar.drafting.compose import Composer
 from sidecar.drafting.engine import Engine
 from sidecar.drafting.extractive import open_extractive
+from sidecar.intake.admission import admit
 from sidecar.intake.record import Record
 from sidecar.ledger.sql import SqlLedger, open_ledger
 from sidecar.mappings import Mappings
 from sidecar.note import NoteLexicon
 from sidecar.outcomes import Outcome
-from sidecar.pipeline import Parts, Pipeline, Policy
+from sidecar.pipeline import Dependencies, Parts, Pipeline, Policy
 from sidecar.progress import Progress, ProgressHook
 from sidecar.review import load_policy
 from sidecar.testing import MemoryChart, MemoryDeadLetters
@@ -32,6 +34,10 @@ MAPPINGS = cache(Mappings.load)
 REVIEW = cache(lambda: load_policy(MAPPINGS()))
 LEXICON = cache(NoteLexicon.load)
 ENGINE = cache(lambda: open_extractive(MAPPINGS()))
+
+
+async def answers() -> None:
+    """Probe of a dependency that is there."""
 
 
 def profile(**changes: Any) -> Profile:
@@ -53,7 +59,7 @@ class Rig:
 
     async def events(self, value: object) -> tuple[Outcome, ...]:
         data = value if isinstance(value, bytes) else orjson.dumps(value)
-        return await self.pipeline.handle(Record("t", 0, 0, None, data))
+        return await self.pipeline.handle(admit(Record("t", 0, 0, None, data)))
 
     async def publish(self, resource: dict[str, Any]) -> Outcome:
         """Store in the EHR, then handle the event of that write."""
@@ -72,10 +78,12 @@ def build(
     hooks: tuple[ProgressHook, ...] = (),
 ) -> Pipeline:
     filing = Filing(chart, target or profile())
+    dependencies = Dependencies(*(Dependency(name, answers) for name in ("ehr", "engine", "ledger")))
     parts = Parts(
         chart=chart,
         filing=filing,
-        delivery=Delivery(filing, ledger),
+        delivery=Delivery(filing, ledger, dependencies.ehr, dependencies.ledger),
+        dependencies=dependencies,
         ledger=ledger,
         composer=Composer(engine or ENGINE(), REVIEW()),
         dead_letters=letters,

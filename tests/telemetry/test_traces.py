@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from sidecar.intake.admission import admit
 from sidecar.intake.record import Record
 from sidecar.telemetry.tracing import open_tracing, stage_span
 from tests.support.notes import ENCOUNTER, document
@@ -27,7 +28,7 @@ async def test_an_event_is_one_trace_with_a_span_a_stage(tmp_path: Path) -> None
         async with open_rig(tmp_path, tracer=tracer) as rig:
             rig.chart.put(ENCOUNTER)
             value = orjson.dumps(rig.chart.put(document()))
-            await rig.pipeline.handle(Record("notes", 2, 7, b"k", value, HEADERS))
+            await rig.pipeline.handle(admit(Record("notes", 2, 7, b"k", value, HEADERS)))
     spans = {span.name: span for span in exporter.get_finished_spans()}
     assert set(spans) == {"process", "read", "extract", "draft", "review", "file", "settle"}
     process = spans["process"]
