@@ -11,6 +11,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -90,10 +91,17 @@ class Handlers:
 class Intake:
     """Consumes until stopped."""
 
-    def __init__(self, kafka: KafkaSettings, worker: WorkerSettings, handlers: Handlers) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        worker: WorkerSettings,
+        handlers: Handlers,
+        open_consumer: Callable[[], AIOKafkaConsumer] | None = None,
+    ) -> None:
+        """`open_consumer` is the seam for tests: it gives a client that has not started."""
         self._kafka = kafka
         self._worker = worker
-        self._options = client_options(kafka)
+        self._open_consumer = open_consumer or partial(open_kafka_consumer, kafka)
         self._handlers = handlers
         self._lanes: Lanes[Delivery] = Lanes(worker.concurrency, self._work, self._coalesce)
         self._assignment = Assignment()
@@ -144,24 +152,6 @@ class Intake:
         finally:
             await _cancel(stop, *tasks)
             await self._close(consumer)
-
-    def _open_consumer(self) -> AIOKafkaConsumer:
-        milliseconds = int(self._kafka.session_timeout_seconds * 1000)
-        return AIOKafkaConsumer(
-            **self._options,
-            group_id=self._kafka.group_id,
-            group_instance_id=self._kafka.group_instance_id,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            partition_assignment_strategy=(StickyPartitionAssignor,),
-            isolation_level="read_committed",
-            session_timeout_ms=milliseconds,
-            heartbeat_interval_ms=milliseconds // 10,
-            # What a rebalance waits for a member to hand over; REVOKE_SECONDS stays below the least of it.
-            rebalance_timeout_ms=milliseconds,
-            max_poll_interval_ms=int(self._kafka.max_poll_interval_seconds * 1000),
-            fetch_max_bytes=8 * 1024 * 1024,
-        )
 
     async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
         """Stop fetching, let running work end, commit. Order matters: what ends late still commits."""
@@ -338,6 +328,26 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         await self._intake.begin(assigned)
+
+
+def open_kafka_consumer(kafka: KafkaSettings) -> AIOKafkaConsumer:
+    """Make a client that has not started. Raises `ConfigError`."""
+    milliseconds = int(kafka.session_timeout_seconds * 1000)
+    return AIOKafkaConsumer(
+        **client_options(kafka),
+        group_id=kafka.group_id,
+        group_instance_id=kafka.group_instance_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        partition_assignment_strategy=(StickyPartitionAssignor,),
+        isolation_level="read_committed",
+        session_timeout_ms=milliseconds,
+        heartbeat_interval_ms=milliseconds // 10,
+        # What a rebalance waits for a member to hand over; REVOKE_SECONDS stays below the least of it.
+        rebalance_timeout_ms=milliseconds,
+        max_poll_interval_ms=int(kafka.max_poll_interval_seconds * 1000),
+        fetch_max_bytes=8 * 1024 * 1024,
+    )
 
 
 def copy_record(message: ConsumerRecord[bytes, bytes]) -> Record:
