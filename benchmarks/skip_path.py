@@ -16,14 +16,17 @@ from pathlib import Path
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from sidecar.chart.draft import DRAFT_SYSTEM
 from sidecar.demo.broker import embedded_broker
-from sidecar.intake.consumer import Intake
-from sidecar.intake.record import Record  # noqa: TC001 - a script, plain imports
+from sidecar.intake.admission import Admission
+from sidecar.intake.consumer import Handlers, Intake
+from sidecar.intake.peek import SkipRules, peek
+from sidecar.intake.ticket import Ticket
 from sidecar.ledger.sql import open_ledger
 from sidecar.settings import KafkaSettings, WorkerSettings
 from sidecar.testing import MemoryChart, MemoryDeadLetters
 from tests.support.notes import attachment, document
-from tests.support.worker import build
+from tests.support.worker import MAPPINGS, build
 
 PARTITIONS = 4
 
@@ -70,19 +73,32 @@ async def worker(servers: str, topic: str, events: int, group: str) -> float:
             seen, started, finished = 0, 0.0, 0.0
             stopping = asyncio.Event()
 
-            async def handle(record: Record) -> None:
+            def count() -> None:
                 nonlocal seen, started, finished
                 started = started or time.perf_counter()
-                await pipeline.handle(record)
                 seen += 1
                 if seen == events:
                     finished = time.perf_counter()
                     stopping.set()
 
+            async def handle(admission: Admission, ticket: Ticket) -> bool:
+                await pipeline.handle(admission, ticket)
+                count()
+                return True
+
+            def skips(admission: Admission) -> bool:
+                hint = peek(admission.events[0].resource, rules)
+                if hint is None or hint.takes_back:
+                    return False
+                pipeline.skip(hint.reference, hint.reason)
+                count()
+                return True
+
+            rules = SkipRules(MAPPINGS().note_types.keys(), DRAFT_SYSTEM)
             kafka = KafkaSettings(
                 bootstrap_servers=(servers,), topics=(topic,), group_id=group, session_timeout_seconds=6
             )
-            await Intake(kafka, WorkerSettings(concurrency=16), handle).run(stopping)
+            await Intake(kafka, WorkerSettings(concurrency=16), Handlers(handle, skips=skips)).run(stopping)
             return events / (finished - started)
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import stamina.instrumentation
 from aiokafka.errors import KafkaError
+from opentelemetry.trace import NoOpTracer
 
 from sidecar.chart.auth import authorization
 from sidecar.chart.client import FhirClient
+from sidecar.chart.draft import DRAFT_SYSTEM
 from sidecar.chart.filing import Filing
 from sidecar.chart.profile import profile_of, settle_profile
+from sidecar.control import ControlFile
 from sidecar.delivery import Delivery
 from sidecar.dependency import Dependency
 from sidecar.drafting.compose import Composer
@@ -24,10 +27,13 @@ from sidecar.http import Tls, open_http
 from sidecar.intake.consumer import Handlers, Intake
 from sidecar.intake.deadletter import KafkaDeadLetters
 from sidecar.intake.kafka import client_options
+from sidecar.intake.peek import SkipRules, peek
+from sidecar.intake.rate import DraftRate
 from sidecar.ledger.sql import open_ledger
 from sidecar.mappings import Mappings
 from sidecar.note import NoteLexicon
 from sidecar.oneshot import workbench
+from sidecar.outcomes import ParkReason
 from sidecar.pipeline import Dependencies, Parts, Pipeline, Policy
 from sidecar.progress import Progress, log_step
 from sidecar.retry import until_answered
@@ -53,12 +59,17 @@ DUE_BATCH = 20
 class Worker:
     """One consumer of the group, with everything that it needs open."""
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, dependencies: Dependencies, ledger: SqlLedger) -> None:
+    def __init__(self, settings: Settings, pipeline: Pipeline, parts: Parts, control: ControlFile) -> None:
         self._settings = settings
         self._pipeline = pipeline
-        self._ledger = ledger
-        handlers = Handlers(self._handle, pipeline.coalesce, paused=lambda: dependencies.any_down)
-        self.intake = Intake(settings.kafka, settings.worker, handlers)
+        self._parts = parts
+        self._control = control
+        self._skip_rules = SkipRules(parts.mappings.note_types.keys(), DRAFT_SYSTEM)
+        # With tracing on every event has its trace, skipped ones too.
+        skips = self._skips if isinstance(parts.tracer, NoOpTracer) else no_skips
+        self.intake = Intake(
+            settings.kafka, settings.worker, Handlers(self._handle, pipeline.coalesce, skips, self._is_paused)
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping`, then drain within `worker.drain_seconds`."""
@@ -80,15 +91,37 @@ class Worker:
             return False
         return True
 
+    def _skips(self, admission: Admission) -> bool:
+        """End what no part of us can want at once: most of a hospital's topic. Status is not judged here,
+        because a status that no longer stands may take a draft back.
+        """
+        resource = admission.events[0].resource if len(admission.events) == 1 else None
+        hint = peek(resource, self._skip_rules)
+        if hint is None or hint.takes_back:
+            return False
+        self._pipeline.skip(hint.reference, hint.reason)
+        return True
+
+    def _is_paused(self) -> bool:
+        return self._parts.dependencies.any_down or self._control.pauses.everything
+
     async def _retry_parked(self) -> None:
-        """Bring parked work back when its time has come, or when `sidecar ledger retry` made it due."""
+        """Bring parked work back when its time has come, a pause has ended, or `sidecar ledger retry` made it due."""
         pause = timedelta(seconds=self._settings.worker.parked_retry_seconds)
+        ledger, pauses = self._parts.ledger, self._control.pauses
         while True:
-            entries = await until_answered(lambda: self._ledger.take_due(datetime.now(UTC) + pause, DUE_BATCH))
+            if self._control.pauses != pauses:
+                pauses = self._control.pauses
+                await until_answered(lambda: ledger.retry(reason=ParkReason.PAUSED.value))
+            entries = await until_answered(lambda: ledger.take_due(datetime.now(UTC) + pause, DUE_BATCH))
             for entry in entries:
                 await self._pipeline.retry(entry)
             if len(entries) < DUE_BATCH:
                 await asyncio.sleep(DUE_SECONDS)
+
+
+def no_skips(_admission: Admission) -> bool:
+    return False
 
 
 @asynccontextmanager
@@ -110,6 +143,8 @@ async def open_worker(settings: Settings, hooks: Iterable[ProgressHook] = ()) ->
         dead_letters = await stack.enter_async_context(_open_dead_letters(settings))
         filing = Filing(chart, profile)
         dependencies = await stack.enter_async_context(_open_dependencies(chart, composer, ledger))
+        tracer = stack.enter_context(open_tracing())
+        control = ControlFile(settings.worker.control_file)
         parts = Parts(
             chart=chart,
             filing=filing,
@@ -120,10 +155,11 @@ async def open_worker(settings: Settings, hooks: Iterable[ProgressHook] = ()) ->
             dead_letters=dead_letters,
             mappings=mappings,
             lexicon=NoteLexicon.load(settings.mappings.dir),
-            tracer=stack.enter_context(open_tracing()),
+            rate=DraftRate(settings.worker.drafts_per_minute),
+            tracer=tracer,
             progress=Progress((log_step, *hooks)),
         )
-        yield Worker(settings, Pipeline(parts, _policy(settings)), dependencies, ledger)
+        yield Worker(settings, Pipeline(parts, _policy(settings, control)), parts, control)
 
 
 @asynccontextmanager
@@ -180,8 +216,10 @@ async def _open_dead_letters(settings: Settings) -> AsyncIterator[KafkaDeadLette
             await asyncio.wait_for(letters.stop(), 5)
 
 
-def _policy(settings: Settings) -> Policy:
+def _policy(settings: Settings, control: ControlFile) -> Policy:
     return Policy(
+        pauses=lambda: control.pauses,
+        from_time=settings.kafka.from_time,
         mode="dry-run" if settings.mode == "off" else settings.mode,
         group_id=settings.kafka.group_id,
         parked_retry_seconds=settings.worker.parked_retry_seconds,

@@ -135,10 +135,26 @@ async def _check_ledger(settings: Settings) -> Iterable[Result]:
     return [Result(Grade.PASS, "ledger", f"{waiting} entries")]
 
 
+async def _check_control(settings: Settings) -> Iterable[Result]:
+    from sidecar.control import read_pauses  # noqa: PLC0415 - as above
+
+    path = settings.worker.control_file
+    if path is None:
+        return []
+    if not path.exists():
+        return [Result(Grade.WARN, "control", f"{path} is not there: nothing is paused until it is")]
+    pauses = read_pauses(path)
+    paused = ["everything"] if pauses.everything else sorted({*pauses.tasks, *pauses.departments})
+    if not paused:
+        return [Result(Grade.PASS, "control", "nothing is paused")]
+    return [Result(Grade.WARN, "control", f"paused: {', '.join(paused)}")]
+
+
 CHECKS: tuple[tuple[str, Callable[[Settings], Awaitable[Iterable[Result]]]], ...] = (
     ("mappings", _check_mappings),
     ("engine", _check_engine),
     ("kafka", _check_kafka),
     ("ehr", _check_ehr),
     ("ledger", _check_ledger),
+    ("control", _check_control),
 )

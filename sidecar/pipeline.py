@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 
 from sidecar.chart.draft import DraftDocument, draft_id_of
 from sidecar.chart.source import SourceNote, parse_source
+from sidecar.control import Pauses
 from sidecar.drafting.compose import SourceLabel
 from sidecar.drafting.route import NoteFacts, route, suits
 from sidecar.errors import Abandoned, DeadLetterEvent, EhrNotFound, EhrRefused, ParkEvent, SidecarError, SkipEvent
 from sidecar.intake.deadletter import DeadLetter
+from sidecar.intake.golive import is_before
 from sidecar.intake.record import DocumentEvent
 from sidecar.intake.ticket import Ticket
 from sidecar.ledger.ledger import Key
@@ -36,7 +38,7 @@ from sidecar.telemetry import names
 from sidecar.telemetry.tracing import process_span, stage_span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
 
     from opentelemetry.trace import Tracer
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from sidecar.drafting.task import Task
     from sidecar.intake.admission import Admission
     from sidecar.intake.deadletter import DeadLetters
+    from sidecar.intake.rate import DraftRate
     from sidecar.intake.record import Record
     from sidecar.ledger.ledger import Claimed, Entry, Ledger
     from sidecar.mappings import Mappings
@@ -73,6 +76,7 @@ _BY_TIMER = frozenset(
         ParkReason.DRAFT_OPEN,
         ParkReason.RETRIES_EXHAUSTED,
         ParkReason.ENGINE_FAILED,
+        ParkReason.PAUSED,
     }
 )
 
@@ -113,18 +117,25 @@ class Parts:
     dependencies: Dependencies
     mappings: Mappings
     lexicon: NoteLexicon
+    rate: DraftRate
     tracer: Tracer
     progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the settings say about handling. Times are seconds, sizes bytes."""
+    """What the settings say about handling. Times are seconds, sizes bytes.
+
+    `pauses` is asked for every document that is to be drafted. Records written before `from_time` are
+    years of notes that a first go-live leaves alone.
+    """
 
     mode: Literal["dry-run", "shadow", "live"]
     group_id: str
     parked_retry_seconds: float
     attachment_limit_bytes: int
+    pauses: Callable[[], Pauses] = Pauses
+    from_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +160,7 @@ class Pipeline:
             parts.dependencies.ledger,
         )
         self._quarantine = Quarantine()
+        self._rate = parts.rate
 
     async def handle(self, admission: Admission, ticket: Ticket | None = None) -> tuple[Outcome, ...]:
         """Give every event of a record its outcome.
@@ -162,6 +174,8 @@ class Pipeline:
                 outcomes = [await self._refuse(record, admission.fault)]
             else:
                 ticket = ticket or Ticket()
+                if is_before(record, self._policy.from_time):
+                    return self._leave_alone(admission)
                 outcomes = [await self._handle_event(event, record, ticket) for event in admission.events]
             span.set_attribute(names.OUTCOME, [type(outcome).__name__ for outcome in outcomes])
         return tuple(outcomes)
@@ -173,10 +187,17 @@ class Pipeline:
         await self._ledger.ask(lambda: self._parts.ledger.forget_parked(entry))
         return outcome
 
+    def _leave_alone(self, admission: Admission) -> tuple[Outcome, ...]:
+        return tuple(self._ended(event.reference, Skipped(SkipReason.TOO_OLD)) for event in admission.events)
+
     def coalesce(self, admission: Admission) -> None:
         """Tell that a newer version made a waiting record needless."""
         for event in admission.events:
-            self._ended(event.reference, Skipped(SkipReason.SUPERSEDED))
+            self.skip(event.reference, SkipReason.SUPERSEDED)
+
+    def skip(self, source: str, reason: SkipReason) -> None:
+        """Tell that an event ended without being looked at further."""
+        self._ended(source, Skipped(reason))
 
     async def _refuse(self, record: Record, code: DeadLetterCode) -> Outcome:
         self._parts.progress.tell(Received(record.coordinates))
@@ -222,6 +243,7 @@ class Pipeline:
 
     async def _make_draft(self, job: Job, ticket: Ticket) -> Outcome:
         try:
+            self._check_pauses(job)
             claim = await self._parts.delivery.claim(job.draft_id, job.key)
             try:
                 return await self._make_claimed(job, claim, ticket)
@@ -235,6 +257,10 @@ class Pipeline:
         except ParkEvent as end:
             await self._park(job.draft_id, job.key, end)
             raise
+
+    def _check_pauses(self, job: Job) -> None:
+        if self._policy.pauses().hold(job.task.kind, job.note.department):
+            raise ParkEvent(ParkReason.PAUSED)
 
     async def _make_claimed(self, job: Job, claim: Claimed, ticket: Ticket) -> Outcome:
         if claim.claims >= POISON_CLAIMS:
@@ -342,6 +368,7 @@ class Pipeline:
     async def _draft(self, job: Job, text: NoteText, ticket: Ticket) -> ReviewedDraft:
         composer, started = self._parts.composer, time.monotonic()
         with stage_span(self._parts.tracer, names.DRAFT) as span:
+            await ticket.unless_stopped(self._rate.take())
             answer = await ticket.unless_stopped(self._engine.ask(lambda: composer.draft(text, job.task)))
             span.set_attributes(
                 {

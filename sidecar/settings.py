@@ -59,9 +59,12 @@ class KafkaSettings(Section):
         default=False, description="keep offsets finished out of order in the commit's metadata, at most 3 KiB"
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "SCRAM-SHA-512"
     sasl_username: str | None = None
     sasl_password_file: Path | None = None
+    sasl_oauthbearer_token_file: Path | None = Field(
+        None, description="access token for OAUTHBEARER; read again at every connection"
+    )
     ssl_cafile: Path | None = Field(None, description="CA of the brokers, PEM")
     ssl_certfile: Path | None = Field(None, description="client certificate, PEM")
     ssl_keyfile: Path | None = Field(None, description="key of the client certificate, PEM")

@@ -79,7 +79,7 @@ def test_a_packaged_lexicon_loads(name: str) -> None:
 
 
 def test_a_file_of_the_overlay_replaces_the_packaged_one_of_that_name(overlay: Callable[[str, str], Path]) -> None:
-    folder = overlay("tasks/summary.yaml", TASK.replace("max_words: 200", "max_words: 90"))
+    folder = overlay("tasks/summary.yaml", TASK.replace("max_words: 300", "max_words: 90"))
     mappings = Mappings.load(folder)
     assert mappings.tasks[TaskKind.SUMMARY].max_words == 90
     assert (LOINC, "11506-3") in mappings.note_types
@@ -119,7 +119,7 @@ def test_a_task_kind_out_of_scope_is_refused_with_the_reason(overlay: Callable[[
         ("title: Summary\n", "", ":1: 'title' is missing here"),
         ("title: Summary\n", "title: 12\n", ":4: 'title' must be text (put it in quotes)"),
         ("min_words: 20", "min_words: twenty", "'min_words' must be a whole number"),
-        ("max_words: 200", "max_words: 1", "'max_words': 1 is less than the minimum of 20"),
+        ("max_words: 300", "max_words: 1", "'max_words': 1 is less than the minimum of 20"),
         ("languages: [en]", "languages: [english]", "does not match"),
         (
             "kind: summary\n",

@@ -35,7 +35,7 @@ class SourceNote:
     """One version of a source DocumentReference.
 
     `version` is `meta.versionId`, else `meta.lastUpdated`, else a digest of the content. `subject`
-    and `encounter` are references as written, None where absent.
+    and `encounter` are references as written, `department` is the practice setting; None where absent.
     """
 
     id: str
@@ -48,6 +48,7 @@ class SourceNote:
     identifiers: tuple[Code, ...]
     subject: str | None
     encounter: str | None
+    department: str | None
     date: datetime | None
     period: Mapping[str, str] | None
     resource: Mapping[str, Any]
@@ -76,6 +77,7 @@ def parse_source(resource: Mapping[str, Any]) -> SourceNote:
         identifiers=_identifiers(resource),
         subject=_string(_object(resource, "subject"), "reference"),
         encounter=_encounter(context),
+        department=_department(resource, context),
         date=_instant(resource.get("date")),
         period=_period(period) if isinstance(period, dict) else None,
         resource=resource,
@@ -151,6 +153,14 @@ def _encounter(context: Mapping[str, Any]) -> str | None:
         _invalid()
     references = (item.get("reference") for item in encounters if isinstance(item, dict))
     return next((ref for ref in references if isinstance(ref, str) and "Encounter/" in ref), None)
+
+
+def _department(resource: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
+    """Return the practice setting as a code, else as text; R5 has it at the top."""
+    setting = context.get("practiceSetting", resource.get("practiceSetting", {}))
+    if not isinstance(setting, dict):
+        return _invalid()  # type: ignore[no-any-return]  # _invalid raises
+    return next((code for _, code in _codes([setting])), None) or _string(setting, "text")
 
 
 def _period(period: Mapping[str, Any]) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DONE, FAILED, WRONG_USE, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: skips, refusals and flags are done; a check failed; wrong use; the environment is not usable."""
 
-COMMANDS = ("run", "demo", "draft", "extract", "review", "check", "ledger")
+COMMANDS = ("run", "demo", "draft", "extract", "review", "check", "ledger", "deadletter")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,15 +7,23 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from sidecar.cli import DONE, FAILED, add_config
+from sidecar.cli.times import moment
 
 if TYPE_CHECKING:
     import argparse
+    from datetime import datetime
 
     from sidecar.settings import Settings
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse's type for it is private
     parser = commands.add_parser("run", help="work until SIGTERM, then drain; a second signal ends at once")
+    parser.add_argument(
+        "--from-time",
+        metavar="T",
+        type=moment,
+        help="first go-live: draft nothing from before this ISO time; partitions already begun are not moved",
+    )
     add_config(parser)
 
 
@@ -23,9 +31,15 @@ def run(options: argparse.Namespace) -> int:
     from sidecar.settings import load_settings
     from sidecar.telemetry.logs import configure_logging
 
-    settings = load_settings(options.config)
+    settings = _from(options.from_time, load_settings(options.config))
     configure_logging()
     return asyncio.run(_serve(settings))
+
+
+def _from(from_time: datetime | None, settings: Settings) -> Settings:
+    """Let the option win over the setting."""
+    kafka = settings.kafka.model_copy(update={"from_time": from_time or settings.kafka.from_time})
+    return settings.model_copy(update={"kafka": kafka})
 
 
 async def _serve(settings: Settings) -> int:

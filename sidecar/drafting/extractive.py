@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sidecar.drafting.reading import Sentence
     from sidecar.mappings import Mappings
 
-VERSION = "1.0"
+VERSION = "2.0"
 """Raised with every change of the code that can change a draft; the tables have their own digest."""
 
 

@@ -48,9 +48,13 @@ class _Placing:
         self._by_title: dict[str, int | None] = {}
 
     def index_of_list(self, rows: list[Sentence], last: int) -> int:
-        """Return the section of the head of a list, for medications theirs whatever the title says."""
+        """Return the section of the head of a list, for medications theirs whatever the title says.
+
+        A history that names drugs stays one: "valve replacement, on chronic Coumadin".
+        """
         medications = sum("medication" in row.topics for row in rows)
-        if 2 * medications >= len(rows) and "medication" in self._by_topic:
+        told = rows[0].role is not None and rows[0].role.past
+        if 2 * medications >= len(rows) and not told and "medication" in self._by_topic:
             return self._by_topic["medication"]
         return self.index_of(rows[0], last)
 

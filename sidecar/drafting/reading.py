@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.drafting.cues import split_words
 from sidecar.drafting.rules import plain_title
-from sidecar.drafting.weighing import Standing, drugs_in, find_topics, is_row, weigh
+from sidecar.drafting.weighing import Standing, drugs_in, find_topics, is_essential, is_row, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from sidecar.note.text import NoteText, Section, Span
 
 _LIST_MARKER = re.compile(r"^(?:[-*•·–—]|\(?\d{1,2}[.)](?!\d)|[a-z][.)])\s*(?=\S)")  # noqa: RUF001 - dashes that lists begin with
+_POINTS_BACK = re.compile(
+    r"(?:this|these|it|both|that|which)\s+(?:also\s+)?(?:was|were|showed|shows|show|revealed|reveals|reveal|demonstrate[sd]?)\b",
+    re.IGNORECASE,
+)
+_HEADS_LIST = re.compile(r"(?::|\bas follows\W?|\bthe following(?: \w+){0,2}\W?)$", re.IGNORECASE)
 _DIGITS_IN_BRACKETS = re.compile(r"\[(\d+)\]")
 _FRAGMENT_WORDS = 12
 _BARE_WORDS = 3
 _SPEECHLESS_WORDS = 2
+_YIELDED = 6.0
 _HOLD_INNER = frozenset({"exam", "systems", "course", "assessment", "plan"})
 
 
@@ -44,6 +50,7 @@ class Sentence:
     topics: frozenset[str]
     drugs: frozenset[str]
     weight: float
+    essential: bool
 
 
 def read_note(note: NoteText, rules: Rules) -> list[Sentence]:
@@ -110,18 +117,26 @@ def _weigh(placed: Iterator[_Placed], note: NoteText, rules: Rules) -> Iterator[
         titled = at.section if _titled(need, at, words, row=row) else None
         always = need is _Title.ALWAYS or (need is _Title.ROWS and row)
         text = statement_text(note, at.span, titled, always=always)
+        standing = Standing(role, at.position)
         yield Sentence(
             number=at.number,
             text=text,
             words=tuple(words),
             length=len(text.split()),
             block=at.block,
-            group=groups.of(at, role, listed=listed, heads=text.endswith(":") and "salutation" not in topics),
+            group=groups.of(
+                at,
+                role,
+                listed=listed,
+                heads=_HEADS_LIST.search(text) is not None and "salutation" not in topics,
+                goes_on=_POINTS_BACK.match(note.slice(at.span)) is not None,
+            ),
             title=plain_title(at.section.title) if at.section and role is not None else "",
             role=role,
             topics=frozenset(topics),
             drugs=drugs_in(words, rules) if "medication" in topics else frozenset(),
-            weight=weigh(words, topics, rules, Standing(role, at.position)),
+            weight=weigh(words, topics, rules, standing) - (_YIELDED if roles.yields(role) else 0),
+            essential=is_essential(words, topics, rules, standing) and not roles.yields(role),
         )
 
 
@@ -136,16 +151,27 @@ class _Groups:
     def __init__(self) -> None:
         self._block = -1
         self._head: int | None = None
+        self._list: int | None = None  # the head of the list that the section is
+        self._last = 0
 
-    def of(self, at: _Placed, role: Role | None, *, listed: bool, heads: bool) -> int:
+    def of(self, at: _Placed, role: Role | None, *, listed: bool, heads: bool, goes_on: bool) -> int:
         """Return the number of the sentence that heads the group of this one; ask in order.
 
-        `listed`: may be a row of a list; `heads`: introduces the rows that follow.
+        `listed`: may be a row of a list; `heads`: introduces the rows that follow; `goes_on`: means
+        nothing without the sentence before it.
         """
+        if not (goes_on and at.block == self._block):
+            self._last = self._find(at, role, listed=listed, heads=heads)
+        return self._last
+
+    def _find(self, at: _Placed, role: Role | None, *, listed: bool, heads: bool) -> int:
         if at.block != self._block:
-            self._block, self._head = at.block, at.number if role is not None and role.list > 0 else None
+            self._list = at.number if role is not None and role.list > 0 else None
+            self._block, self._head = at.block, self._list
         elif not listed:
             self._head = None
+        elif self._head is None:
+            self._head = self._list
         if heads:
             self._head = at.number
         return at.number if self._head is None else self._head
@@ -167,6 +193,11 @@ class _Roles:
         self._roles: list[tuple[Role | None, _Title]] = [(None, _Title.NOT_NEEDED)]
         for section in sections:
             self._roles.append(self._enter(section, self._roles[-1][0], rules))
+        self._names = frozenset(role.name for role, _ in self._roles if role is not None)
+
+    def yields(self, role: Role | None) -> bool:
+        """Say whether the note has another section that makes one of this role superfluous."""
+        return role is not None and not role.yields_to.isdisjoint(self._names)
 
     def at(self, block: int) -> tuple[Role | None, _Title]:
         """Return the role of a section, and where its title is needed."""

@@ -25,7 +25,9 @@ class Role:
     findings in it. What is done to the patient counts less in a `past` one. Only the `first`
     sentences are in it (0 for all). `inner` titles keep the role they stand in, rows of a `list` go together within
     that share of the draft (0 for no list). A fragment at the head of `names` needs the title, under
-    `labels` every sentence does: what is listed there is not what the patient has or takes.
+    `labels` every sentence does: what is listed there is not what the patient has or takes. The head and
+    the rows of an `essential` one go before all others. One that `yields_to` another adds nothing where
+    the note has both: the diagnoses on admission beside those at discharge.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Role:
     list: float
     names: bool
     labels: bool
+    essential: bool
+    yields_to: frozenset[str]
     titles: tuple[str, ...]
 
 
@@ -48,7 +52,7 @@ class Topic:
 
     `counts_in` are the roles in which it has weight, empty for all; `within` the first sentences of a
     section in which it has, 0 for all; `moves_from` those out of which such
-    a sentence goes to the draft section of the topic.
+    a sentence goes to the draft section of the topic, `essential_in` those in which it goes before all others.
     """
 
     name: str
@@ -57,18 +61,30 @@ class Topic:
     counts_in: frozenset[str]
     within: int
     moves_from: frozenset[str]
+    essential_in: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
+    """Where a measurement is normal, and between which numbers it is one at all.
+
+    `lower` is of the second of two numbers (120/80); the name `follows` the value in `84% on room air`.
+    """
+
     low: float
     high: float
     least: float
     most: float
+    lower: tuple[float, float] | None = None
+    follows: bool = False
 
     def excludes(self, value: float) -> bool:
         """Say whether a value is one of this measurement, and out of range."""
         return self.least <= value <= self.most and not self.low <= value <= self.high
+
+    def is_value(self, value: float) -> bool:
+        """Say whether a number can be a value of this measurement."""
+        return self.least <= value <= self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +92,14 @@ class Rules:
     """`topics` holds noise too, with negative weights. `digest` changes with any rule."""
 
     share_of_note: float
+    share_of_essentials: float
     least_words: int
     share_of_list: float
     floor: float
     enough_words: int
     thin_floor: float
     spread: float
+    spread_of_essentials: float
     roles: tuple[Role, ...]
     topics: Mapping[str, Topic]
     cues: CueIndex
@@ -156,6 +174,8 @@ def _role(entry: Mapping[str, Any]) -> Role:
         list=entry.get("list", 0.0),
         names=entry.get("names", False),
         labels=entry.get("labels", False),
+        essential=entry.get("essential", False),
+        yields_to=frozenset(entry.get("yields_to", ())),
         titles=tuple(entry["titles"]),
     )
 
@@ -168,12 +188,16 @@ def _topic(name: str, entry: Mapping[str, Any]) -> Topic:
         counts_in=frozenset(entry.get("counts_in", ())),
         within=entry.get("within", 0),
         moves_from=frozenset(entry.get("moves_from", ())),
+        essential_in=frozenset(entry.get("essential_in", ())),
     )
 
 
 def _range(entry: Mapping[str, Any]) -> Range:
     least, most = entry.get("plausible", (float("-inf"), float("inf")))
-    return Range(entry["low"], entry["high"], least, most)
+    lower = entry.get("lower")
+    return Range(
+        entry["low"], entry["high"], least, most, (lower[0], lower[1]) if lower else None, entry.get("follows", False)
+    )
 
 
 def _digest(*tables: dict[str, Any]) -> str:

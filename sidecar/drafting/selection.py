@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,10 +16,69 @@ if TYPE_CHECKING:
 _SAME_WORDS = 0.75
 _SENTENCE_WORDS = 15
 _LONG_WORDS = 30
+_FEW_ROWS = 3
 _BARE_WORDS = 20
 _LEAST = -5.0  # below it are signatures, thanks and disclaimers
 _FIRST = 2.0
+_FIRST_ESSENTIAL = 6.0  # no list is so long that the draft does not say why the patient came
 _PER_WORD = 0.08
+_STEM_LETTERS = 5
+_LISTED_TOPICS = frozenset({"abnormal-result", "discharge-medication"})
+_EMPTY_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "he",
+        "she",
+        "it",
+        "his",
+        "her",
+        "its",
+        "they",
+        "this",
+        "that",
+        "these",
+        "those",
+        "there",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "has",
+        "have",
+        "had",
+        "and",
+        "or",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "with",
+        "for",
+        "by",
+        "as",
+        "from",
+        "also",
+        "noted",
+        "seen",
+        "found",
+        "shows",
+        "showed",
+        "show",
+        "revealed",
+        "revealing",
+        "reveals",
+        "history",
+        "patient",
+        "patients",
+        "who",
+        "which",
+    ]
+)
 _STANDS_ALONE = frozenset({"medication-stop", "medication-change", "high-risk-medication", "allergy", "pending"})
 
 
@@ -33,6 +91,7 @@ class _Unit:
     weight: float
     value: float  # the weight less what its longest sentence costs: two short ones say more than a long one
     length: int
+    essential: bool
 
 
 @dataclass(slots=True)
@@ -43,15 +102,19 @@ class _Draft:
     room: int
     chosen: dict[int, list[Sentence]] = field(default_factory=dict)
     seen: list[frozenset[str]] = field(default_factory=list)
+    stems: list[frozenset[str]] = field(default_factory=list)
 
     def take(self, unit: _Unit) -> None:
         taken = self.chosen.setdefault(unit.index, [])
         most = self.task.sections[unit.index].max_statements - len(taken)
         if unit.length > self.room or len(unit.sentences) > most or all(map(self._says, unit.sentences)):
             return
+        if all(map(self._covers, unit.sentences)):
+            return
         self.room -= unit.length
         taken.extend(unit.sentences)
         self.seen.extend(frozenset(sentence.words) for sentence in unit.sentences)
+        self.stems.extend(_stems(sentence) for sentence in unit.sentences)
 
     def holds(self, sentence: Sentence) -> bool:
         return any(sentence in taken for taken in self.chosen.values())
@@ -60,6 +123,7 @@ class _Draft:
         if sentence in self.chosen[index]:
             self.chosen[index].remove(sentence)
             self.seen.remove(frozenset(sentence.words))
+            self.stems.remove(_stems(sentence))
             self.room += sentence.length
 
     @property
@@ -73,20 +137,32 @@ class _Draft:
         words = frozenset(sentence.words)
         return any(_same(words, said) for said in self.seen)
 
+    def _covers(self, sentence: Sentence) -> bool:
+        """Say whether one chosen sentence has every word that counts: what another part of the note tells too.
+
+        A diagnosis or an order stands for itself, wherever else its words stand.
+        """
+        if sentence.role is not None and sentence.role.essential:
+            return False
+        stems = _stems(sentence)
+        return any(stems <= said for said in self.stems)
+
 
 def select(placed: list[Placed], task: Task, rules: Rules) -> dict[int, list[Sentence]]:
     """Return the chosen sentences by index of the task's section, in no order.
 
-    The best comes first, where a section pays for the words it has already and an empty one is favoured,
-    until the length is reached or the rest is not worth it. A thin draft is filled up. A note in which
-    nothing is worth it gives its best sentence.
+    What is essential comes first, and may take more of the note than the rest. Of both the best comes
+    first, where a section pays for the words it has already and an empty one is favoured, until the length
+    is reached or the rest is not worth it. A thin draft is filled up. A note in which nothing is worth it
+    gives its best sentence.
     """
-    room = _room(placed, task, rules)
+    room = _room(placed, task, rules.share_of_essentials, rules)
     units = sorted(_units(placed, task, room, rules), key=_rank)
+    worthy = [unit for unit in units if unit.weight >= rules.floor]
     draft = _Draft(task, room)
-    queues = _by_section(unit for unit in units if unit.weight >= rules.floor)
-    for unit in _in_turn(queues, draft, rules.spread / room):
-        draft.take(unit)
+    _take_in_turn(draft, [unit for unit in worthy if unit.essential], rules.spread_of_essentials / room)
+    draft.room -= room - _room(placed, task, rules.share_of_note, rules)
+    _take_in_turn(draft, [unit for unit in worthy if not unit.essential], rules.spread / room)
     _fill(draft, units, rules)
     _show_the_end(draft, placed)
     if not draft.words:
@@ -128,6 +204,11 @@ def _fill(draft: _Draft, units: list[_Unit], rules: Rules) -> None:
             draft.take(unit)
 
 
+def _take_in_turn(draft: _Draft, units: list[_Unit], price: float) -> None:
+    for unit in _in_turn(_by_section(units), draft, price):
+        draft.take(unit)
+
+
 def _by_section(units: Iterable[_Unit]) -> dict[int, list[_Unit]]:
     queues: dict[int, list[_Unit]] = {}
     for unit in units:
@@ -148,24 +229,33 @@ def _in_turn(queues: dict[int, list[_Unit]], draft: _Draft, price: float) -> Ite
 def _worth(unit: _Unit, words: int, price: float) -> float:
     """Return the value less the price; a row of a few words pays little, so that lists come whole."""
     if not words:
-        return unit.value + _FIRST
+        return unit.value + (_FIRST_ESSENTIAL if unit.essential else _FIRST)
     return unit.value - price * words * min(1.0, unit.length / _SENTENCE_WORDS)
 
 
-def _room(placed: list[Placed], task: Task, rules: Rules) -> int:
+def _room(placed: list[Placed], task: Task, share: float, rules: Rules) -> int:
     words = sum(sentence.length for _, sentence in placed)
-    return min(task.max_words, max(rules.least_words, round(words * rules.share_of_note)))
+    return min(task.max_words, max(rules.least_words, round(words * share)))
 
 
 def _units(placed: list[Placed], task: Task, room: int, rules: Rules) -> Iterator[_Unit]:
-    for (index, _), members in groupby(placed, key=lambda item: (item[0], item[1].group)):
-        rows = tuple(sentence for _, sentence in members)
-        share = (rows[0].role.list if rows[0].role else 0) or rules.share_of_list
+    groups: dict[tuple[int, int], list[Sentence]] = {}
+    for index, sentence in placed:
+        groups.setdefault((index, sentence.group), []).append(sentence)
+    for (index, _), members in groups.items():
+        rows = tuple(members)
         whole = _unit(index, rows)
-        if len(rows) == 1 or (len(rows) <= task.sections[index].max_statements and whole.length <= room * share):
+        if len(rows) <= task.sections[index].max_statements and whole.length <= room * _share(rows, rules):
             yield whole
         else:
             yield from (_unit(index, (row,)) for row in _apart(rows))
+
+
+def _share(rows: tuple[Sentence, ...], rules: Rules) -> float:
+    """Return how much of the draft rows may take that go together; a few that are no list may take all."""
+    if rows[0].role is not None and rows[0].role.list > 0:
+        return rows[0].role.list if len(rows) > 1 else 1.0
+    return 1.0 if len(rows) <= _FEW_ROWS else rules.share_of_list
 
 
 def _apart(rows: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
@@ -185,15 +275,17 @@ def _apart(rows: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
 def _unit(index: int, sentences: tuple[Sentence, ...]) -> _Unit:
     weight = max(sentence.weight for sentence in sentences)
     longest = max(
-        _SENTENCE_WORDS if _is_list(sentence) else min(_LONG_WORDS, sentence.length) for sentence in sentences
+        _SENTENCE_WORDS if _may_be_long(sentence) else min(_LONG_WORDS, sentence.length) for sentence in sentences
     )
     length = sum(sentence.length for sentence in sentences)
-    return _Unit(index, sentences, weight, weight - longest * _PER_WORD, length)
+    essential = any(sentence.essential for sentence in sentences)
+    return _Unit(index, sentences, weight, weight - longest * _PER_WORD, length, essential)
 
 
-def _is_list(sentence: Sentence) -> bool:
-    """Say whether the sentence may be a whole list on one line, which is long for no fault of its own."""
-    return sentence.role is not None and sentence.role.list > 0
+def _may_be_long(sentence: Sentence) -> bool:
+    """Say whether the sentence may be a list on one line, of drugs or of values: long for no fault of its own."""
+    listed = sentence.role is not None and sentence.role.list > 0
+    return listed or not sentence.topics.isdisjoint(_LISTED_TOPICS)
 
 
 def _rank(unit: _Unit) -> tuple[float, int]:
@@ -208,6 +300,10 @@ def _take_any(draft: _Draft, placed: list[Placed], task: Task) -> None:
         draft.take(_unit(index, (sentence,)))
         if draft.chosen[index]:
             return
+
+
+def _stems(sentence: Sentence) -> frozenset[str]:
+    return frozenset(word[:_STEM_LETTERS] for word in sentence.words if word not in _EMPTY_WORDS)
 
 
 def _same(words: frozenset[str], said: frozenset[str]) -> bool:

@@ -6,16 +6,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sidecar.drafting.measures import is_out_of_range, measured_in
+
 if TYPE_CHECKING:
     from sidecar.drafting.rules import Role, Rules, Topic
 
 _ROW_WORDS = 16
 _LEAD_SENTENCES = 2
 _OPENING_SENTENCES = 5
-_VALUE_WITHIN = 4
 _TOLD = 0.4
 _UNTITLED = 3  # a letter comes to the point later than a section does
 _MOST_OF_TOPICS = 8.0  # a long sentence that touches everything is not worth two short ones
+_OF_MEDICATIONS = ("medication-change", "medication-stop", "discharge-medication", "taking")
 _DANGLING = frozenset({"this", "these", "that", "it", "they", "those", "otherwise", "also", "again", "then"})
 _VERBS = frozenset({"is", "are", "was", "were", "be", "been", "has", "have", "had", "will", "did"})
 
@@ -48,17 +50,41 @@ def find_topics(words: list[str], rules: Rules) -> Counter[str]:
     if dosed or drugs_in(words, rules):
         topics["medication"] += 1
     else:
-        del topics["medication-change"], topics["medication-stop"]
-    if not dosed and _out_of_range(words, rules):
+        for name in _OF_MEDICATIONS:
+            del topics[name]
+    if not dosed and is_out_of_range(words, rules):
         topics["abnormal"] += 1
-    if "abnormal" in topics:
-        del topics["normal"]
+        topics["abnormal-result"] += 1
+    if "abnormal" in topics and "study" in topics:
+        topics["abnormal-result"] += 1
+    _drop_noise(topics)
     return topics
 
 
+def _drop_noise(topics: Counter[str]) -> None:
+    """Let a finding outweigh what is normal beside it, and a specimen or a drain the steps of the operation."""
+    if "abnormal" in topics:
+        del topics["normal"]
+    if "outcome" in topics:
+        del topics["technique"]
+
+
 def drugs_in(words: list[str], rules: Rules) -> frozenset[str]:
-    """Return the words that name a drug or a class of drugs."""
-    return frozenset(word for word in words if _is_drug(word, rules))
+    """Return the words that name a drug or a class of drugs, and are not measured."""
+    named = frozenset(word for word in words if _is_drug(word, rules))
+    return named - measured_in(words, rules) if named and rules.doses.isdisjoint(words) else named
+
+
+def is_essential(words: list[str], topics: Counter[str], rules: Rules, standing: Standing) -> bool:
+    """Say whether a sentence goes before all that is not: it is acted on, or harms where it is missed."""
+    role = standing.role
+    name = role.name if role else "none"
+    for topic in (rules.topics[found] for found in topics):
+        if not topic.essential_in.isdisjoint({name, "any"}) and _share(topic, standing) > 0:
+            return True
+    if role is None or not role.essential:
+        return False
+    return standing.position < _LEAD_SENTENCES or (not role.past and is_row(words))
 
 
 def _more_findings(topics: Counter[str]) -> float:
@@ -72,27 +98,6 @@ def _is_drug(word: str, rules: Rules) -> bool:
     if word in rules.not_drugs:
         return False
     return any(word[-letters:] in rules.drug_suffixes for letters in range(4, min(9, len(word))))
-
-
-def _out_of_range(words: list[str], rules: Rules) -> bool:
-    for position, word in enumerate(words):
-        limits = rules.ranges.get(word)
-        if limits is None:
-            continue
-        following = words[position + 1 : position + 1 + _VALUE_WITHIN]
-        if "less" in following:
-            continue
-        value = next((_number(near) for near in following if near[0].isdigit()), None)
-        if value is not None and limits.excludes(value):
-            return True
-    return False
-
-
-def _number(word: str) -> float | None:
-    try:
-        return float(word.replace(",", ""))
-    except ValueError:
-        return None
 
 
 def _share(topic: Topic, standing: Standing) -> float:

@@ -28,6 +28,9 @@ class Assignment:
     def begin_rebalance(self) -> None:
         self.stable.clear()
 
+    def end_rebalance(self) -> None:
+        self.stable.set()
+
     def settle(self, assigned: Iterable[TopicPartition]) -> tuple[set[TopicPartition], set[TopicPartition]]:
         """Take the new assignment over; return what was lost and what was gained."""
         now = set(assigned)
@@ -37,7 +40,6 @@ class Assignment:
         # What the group has committed for a partition that was away is no longer known.
         self._committed = {tp: value for tp, value in self._committed.items() if tp in now - gained}
         self._watermarks |= {partition: Watermark() for partition in gained}
-        self.stable.set()
         return lost, gained
 
     def watermark(self, partition: TopicPartition) -> Watermark | None:

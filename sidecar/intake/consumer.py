@@ -20,6 +20,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from sidecar.intake.admission import Admission, admit
 from sidecar.intake.assignment import Assignment
+from sidecar.intake.golive import start_positions
 from sidecar.intake.kafka import client_options
 from sidecar.intake.lanes import Lanes
 from sidecar.intake.record import Record
@@ -161,6 +162,8 @@ class Intake:
 
     async def _close(self, consumer: AIOKafkaConsumer) -> None:
         self.assign(())
+        self._assignment.end_rebalance()
+        self._lanes.resume()
         self._consumer = None
         try:
             await asyncio.wait_for(consumer.stop(), COMMIT_LIMIT_SECONDS)
@@ -176,11 +179,15 @@ class Intake:
                 await self._hold(consumer)
                 continue
             self._pause_only(consumer, self._assignment.stuck(MOST_HELD_BACK))
-            free = self._most_records - self._lanes.buffered
-            batches = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=free)
-            for partition, messages in batches.items():
-                for message in messages:
-                    self._deliver(partition, message)
+            await self._fetch(consumer, POLL_MILLISECONDS, self._most_records - self._lanes.buffered)
+
+    async def _fetch(self, consumer: AIOKafkaConsumer, milliseconds: int, most: int) -> None:
+        batches = await consumer.getmany(timeout_ms=milliseconds, max_records=most)
+        # aiokafka may hand out records of a new partition before the listener has heard of it.
+        await self._assignment.stable.wait()
+        for partition, messages in batches.items():
+            for message in messages:
+                self._deliver(partition, message)
 
     def _is_full(self) -> bool:
         return self._lanes.buffered >= self._most_records or self._buffered_bytes >= BUFFERED_BYTES
@@ -188,11 +195,12 @@ class Intake:
     async def _hold(self, consumer: AIOKafkaConsumer) -> None:
         """Pause everything (anew each turn: rebalances forget pauses) and wait until half is worked off.
 
-        The call to `getmany` keeps the membership alive; paused partitions give nothing.
+        The fetch keeps the membership alive. Paused partitions give nothing, one that a rebalance has
+        just brought may: what is fetched is delivered, for it is not fetched again.
         """
         self._pause_only(consumer, consumer.assignment())
         self._room.clear()
-        await consumer.getmany(timeout_ms=0)
+        await self._fetch(consumer, 0, 1)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._room.wait(), POLL_MILLISECONDS / 1000)
 
@@ -292,14 +300,17 @@ class Intake:
         for delivery in self._lanes.running():
             if delivery.partition in lost:
                 delivery.ticket.abandon()
-        self._lanes.resume()
         return gained
 
     async def begin(self, partitions: Iterable[TopicPartition]) -> None:
         """Take over what the group assigned, with the progress that an earlier worker left in its commits."""
         gained = self.assign(partitions)
-        if gained and self._kafka.commit_done_map and self._consumer is not None:
-            await self._restore(self._consumer, gained)
+        if gained and self._consumer is not None:
+            await start_positions(self._consumer, gained, self._kafka.from_time)
+            if self._kafka.commit_done_map:
+                await self._restore(self._consumer, gained)
+        self._assignment.end_rebalance()
+        self._lanes.resume()
         self.ready.set()
 
     async def _restore(self, consumer: AIOKafkaConsumer, gained: set[TopicPartition]) -> None:

@@ -1,23 +1,49 @@
-"""Connection options of the Kafka clients, from settings in Kafka's own words."""
+"""Connecting to Kafka: the clients' options, from settings in Kafka's own words, and what stands in the way."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.helpers import create_ssl_context
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.metadata import MetadataRequest
 
 from sidecar.errors import ConfigError
+from sidecar.intake.deadletter import dead_letter_topic
 from sidecar.settings import read_secret
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiokafka.conn import AIOKafkaConnection
+
     from sidecar.settings import KafkaSettings
+
+PROBE_MILLISECONDS = 5000
+GROUP_COORDINATOR = 0  # the other kind of coordinator is of transactions
+WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """Return the arguments that consumer, producer and admin client share.
 
-    Raises `ConfigError` when a file that the protocol needs cannot be used.
+    Files are read now, but for the OAuth token, which is read at every connection: call it again for each
+    client that is opened, so that a renewed password or certificate needs no restart. Raises `ConfigError`
+    when a file that the protocol needs cannot be used.
     """
     if not settings.bootstrap_servers:
         raise ConfigError("kafka.bootstrap_servers is empty: set it, or SIDECAR_KAFKA__BOOTSTRAP_SERVERS")
@@ -26,22 +52,125 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
     }
     if settings.security_protocol.startswith("SASL"):
-        if not settings.sasl_username or settings.sasl_password_file is None:
-            raise ConfigError("kafka.sasl_username and kafka.sasl_password_file are needed for SASL")
-        options["sasl_mechanism"] = settings.sasl_mechanism
-        options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = read_secret(settings.sasl_password_file)
+        options |= _login(settings)
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
     return options
 
 
+def _login(settings: KafkaSettings) -> dict[str, Any]:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        if settings.sasl_oauthbearer_token_file is None:
+            raise ConfigError("kafka.sasl_oauthbearer_token_file is needed for OAUTHBEARER")
+        read_secret(settings.sasl_oauthbearer_token_file)
+        provider = TokenFile(settings.sasl_oauthbearer_token_file)
+        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": provider}
+    if not settings.sasl_username or settings.sasl_password_file is None:
+        raise ConfigError("kafka.sasl_username and kafka.sasl_password_file are needed for SASL")
+    return {
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": read_secret(settings.sasl_password_file),
+    }
+
+
+class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types
+    """An access token that somebody else renews: a projected service account token, or an agent of the IdP."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        """Return the token as it is now. Raises `OSError`, on which aiokafka tries again later."""
+        # What is no text is no token: the broker refuses it, and the next connection reads the file again.
+        text = await asyncio.to_thread(self._path.read_text, encoding="utf-8", errors="replace")
+        return text.strip()
+
+
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
     try:
+        # Some password, be it empty: without one OpenSSL asks for that of an encrypted key on the terminal.
         context: ssl.SSLContext = create_ssl_context(
-            cafile=settings.ssl_cafile, certfile=settings.ssl_certfile, keyfile=settings.ssl_keyfile
+            cafile=settings.ssl_cafile, certfile=settings.ssl_certfile, keyfile=settings.ssl_keyfile, password=""
         )
     except (OSError, ssl.SSLError) as error:
-        msg = f"kafka.ssl_cafile, ssl_certfile or ssl_keyfile cannot be used ({type(error).__name__})"
+        msg = (
+            f"kafka.ssl_cafile, ssl_certfile or ssl_keyfile cannot be used ({type(error).__name__}):"
+            " PEM files, the key not encrypted"
+        )
         raise ConfigError(msg) from None
     return context
+
+
+async def find_faults(settings: KafkaSettings) -> list[str]:
+    """Return what keeps a worker from its topics and its group, each in words that say what to change.
+
+    aiokafka's own clients fold every cause into "unable to bootstrap", so this asks on one bare connection, of
+    the first server that lets us in. It creates no topic and joins no group; that a topic which may be
+    described may also be read or written is not asked. Raises `ConfigError`.
+    """
+    options = client_options(settings)
+    faults = []
+    for host, port, _family in collect_hosts(options.pop("bootstrap_servers"), randomize=False):
+        try:
+            connection = await create_conn(host, port, request_timeout_ms=PROBE_MILLISECONDS, **options)
+        except (KafkaError, OSError, TimeoutError) as error:
+            faults.append(f"{host}:{port} {_explain(error)}")
+            continue
+        try:
+            return [*await _denied_topics(connection, settings), *await _denied_group(connection, settings)]
+        except (KafkaError, OSError, TimeoutError) as error:
+            faults.append(f"{host}:{port} {_explain_silence(error, settings)}")
+        finally:
+            connection.close()
+    return faults
+
+
+def _explain(error: Exception) -> str:
+    match error:
+        case ssl.SSLCertVerificationError(verify_code=code) if code in WRONG_NAME:
+            return "has a certificate for another host name; kafka.bootstrap_servers must use a name that is in it"
+        case ssl.SSLCertVerificationError():
+            return "has a certificate that is not trusted; kafka.ssl_cafile must name the CA that signed it"
+        case SaslAuthenticationFailed():
+            return "refuses the login; check kafka.sasl_username, sasl_password_file and sasl_mechanism"
+        case UnsupportedSaslMechanismError():
+            return "does not offer this kafka.sasl_mechanism; take one that it does"
+        case IllegalSaslStateError():
+            return "asks for no login on this port; check the port and kafka.security_protocol"
+        case ssl.SSLError() | ConnectionResetError() | KafkaConnectionError():
+            return (
+                "hangs up; does kafka.security_protocol fit this port,"
+                " and does it want a client certificate (kafka.ssl_certfile)?"
+            )
+        case TimeoutError():
+            return "does not answer; is this the port of a Kafka broker?"
+        case _:
+            return f"is not reachable ({type(error).__name__}); check address, port and firewall"
+
+
+def _explain_silence(error: Exception, settings: KafkaSettings) -> str:
+    """Explain a connection that was made and then broke: aiokafka takes a refused token for accepted."""
+    if settings.security_protocol.startswith("SASL") and settings.sasl_mechanism == "OAUTHBEARER":
+        return "refuses the token of kafka.sasl_oauthbearer_token_file; has it expired, do issuer and audience fit?"
+    return _explain(error)
+
+
+async def _denied_topics(connection: AIOKafkaConnection, settings: KafkaSettings) -> list[str]:
+    dead = [dead_letter_topic(topic, settings.group_id) for topic in settings.topics]
+    answer = await connection.send(MetadataRequest([*settings.topics, *dead], allow_auto_topic_creation=False))
+    codes = {topic: code for code, topic, *_ in answer.topics}
+    missing = [topic for topic in settings.topics if codes.get(topic) == UnknownTopicOrPartitionError.errno]
+    denied = TopicAuthorizationFailedError.errno
+    return [
+        *(f"topic {topic} does not exist" for topic in missing),
+        *(f"topic {topic}: access denied; allow READ on it" for topic in settings.topics if codes.get(topic) == denied),
+        *(f"topic {topic}: access denied; allow WRITE on it" for topic in dead if codes.get(topic) == denied),
+    ]
+
+
+async def _denied_group(connection: AIOKafkaConnection, settings: KafkaSettings) -> list[str]:
+    answer = await connection.send(FindCoordinatorRequest(settings.group_id, GROUP_COORDINATOR))
+    if answer.error_code == GroupAuthorizationFailedError.errno:
+        return [f"group {settings.group_id}: access denied; allow READ on it"]
+    return []

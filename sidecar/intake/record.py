@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Resource: TypeAlias = Mapping[str, Any]
 """A FHIR resource as it came, unknown fields and all. Never changed, never sent back from a model."""
@@ -52,3 +55,15 @@ class DocumentEvent:
     @property
     def reference(self) -> str:
         return f"{self.resource_type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyNotification(DocumentEvent):
+    """Something changed under a subscription, and the notification (payload `empty`) does not say what.
+
+    It is an event about the subscription: `resource_type` is Subscription, `id` its id. Answered by a
+    search `DocumentReference?_lastUpdated=ge...` from the last event seen, or from `since` where that is
+    earlier: the time of the earliest change told here, timezone-aware, None where the server gave none.
+    """
+
+    since: datetime | None = None

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from sidecar.checkup import Grade, Result, check_all
 from sidecar.cli import main
 from sidecar.demo.broker import EmbeddedBroker
 from sidecar.demo.ehr import demo_ehr
+from tests.support.notes import document
 
 
 def grades(results: list[Result]) -> dict[str, Grade]:
@@ -63,3 +68,75 @@ async def test_a_site_that_is_no_fhir_server_is_told_apart(monkeypatch: pytest.M
         monkeypatch.setenv("SIDECAR_EHR__BASE_URL", f"http://127.0.0.1:{port}/fhir")
         (result,) = [item for item in await check_all(None) if item.subject == "ehr"]
     assert "is this the FHIR base URL?" in result.message
+
+
+@pytest.mark.parametrize(
+    ("content", "grade", "message"),
+    [
+        (None, Grade.WARN, "is not there"),
+        ("pause_all: false", Grade.PASS, "nothing is paused"),
+        ("pause_departments: [icu]", Grade.WARN, "paused: icu"),
+        ("pause_all: true", Grade.WARN, "paused: everything"),
+        ("pause_tasks: [sumary]", Grade.FAIL, "wrong at pause_tasks"),
+    ],
+)
+async def test_a_control_file_is_checked_where_one_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, grade: Grade, message: str
+) -> None:
+    path = tmp_path / "control.yaml"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SIDECAR_WORKER__CONTROL_FILE", str(path))
+    (result,) = [item for item in await check_all(None) if item.subject == "control"]
+    assert result.grade is grade
+    assert message in result.message
+
+
+def publish(broker: EmbeddedBroker, topic: str, *values: tuple[Any, datetime]) -> None:
+    async def work() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers) as producer:
+            for value, at in values:
+                data = value if isinstance(value, bytes) else orjson.dumps(value)
+                await producer.send_and_wait(topic, data, partition=0, timestamp_ms=int(at.timestamp() * 1000))
+
+    asyncio.run(work())
+
+
+@pytest.fixture
+def counted(broker: EmbeddedBroker, topic: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    asyncio.run(broker.create_topic(topic, 1))
+    monkeypatch.setenv("SIDECAR_KAFKA__BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+    monkeypatch.setenv("SIDECAR_KAFKA__TOPICS", topic)
+    now, before = datetime.now(UTC), datetime(2026, 1, 1, tzinfo=UTC)
+    publish(
+        broker,
+        topic,
+        (document("old"), before),
+        (document("a", date=now.isoformat()), now),
+        (document("b", status="superseded"), now),
+        (b"{", now),
+    )
+    return topic
+
+
+def test_the_count_says_what_a_worker_would_make_of_the_topics(
+    counted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--count"]) == 0
+    header, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert header == ["outcome", "reason", "events"]
+    assert lines == [
+        ["drafted", "summary", "2"],
+        ["skipped", "not-current", "1"],
+        ["dead-lettered", "not-json", "1"],
+    ]
+
+
+def test_what_is_older_than_the_time_is_not_counted(counted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--count", "--from-time", "2026-06-01"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["drafted", "summary", "1"]
+
+
+def test_a_time_without_a_count_and_a_count_without_topics_are_wrong_use() -> None:
+    assert main(["check", "--from-time", "2026-06-01"]) == 2
+    assert main(["check", "--count"]) == 2

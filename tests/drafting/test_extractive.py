@@ -275,6 +275,84 @@ def test_a_diagnosis_on_admission_does_not_hide_the_one_at_discharge(make_note: 
     assert section(draft(note, DISCHARGE), "DIAGNOSES") == [row, "Syncope."]
 
 
+def test_diagnoses_at_discharge_make_those_on_admission_superfluous(make_note: Callable[..., NoteText]) -> None:
+    admitted = ("DIAGNOSES ON ADMISSION", ["Bronchitis.", "Chest pain."])
+    alone = section(draft(make_note([admitted, *VISIT[:8]]), DISCHARGE), "WHY ADMITTED")
+    assert alone[:2] == ["DIAGNOSES ON ADMISSION: Bronchitis.", "DIAGNOSES ON ADMISSION: Chest pain."]
+    both = texts(draft(make_note([admitted, ("DISCHARGE DIAGNOSES", ["NSTEMI."]), *VISIT[:8]]), DISCHARGE))
+    assert [text for text in both if text.endswith("NSTEMI.")]
+    assert not [text for text in both if text.endswith(("Bronchitis.", "Chest pain."))]
+
+
+def test_a_medication_list_stays_whole_around_a_sentence_of_prose(make_note: Callable[..., NoteText]) -> None:
+    rows = ["Advair 250/50 mcg b.i.d.", "He is instructed to rinse his mouth after each use.", "Digoxin 0.25 mg daily."]
+    parts = [("HOSPITAL COURSE", ["He was treated for pneumonia and improved."]), ("DISCHARGE MEDICATIONS", rows)]
+    for max_words in range(20, 60, 3):
+        carried = texts(draft(make_note(parts), replace(DISCHARGE, max_words=max_words)))
+        assert (rows[0] in carried) == (rows[2] in carried)
+
+
+def test_a_history_that_names_a_drug_stays_with_the_history(make_note: Callable[..., NoteText]) -> None:
+    rows = ["Status post aortic valve replacement, on chronic Coumadin therapy.", "History of aspirin use."]
+    parts = [("CHIEF COMPLAINT", ["Cough for a week."]), ("PAST MEDICAL HISTORY", rows)]
+    assert f"PAST MEDICAL HISTORY: {rows[0]}" in section(draft(make_note(parts), DISCHARGE), "BACKGROUND")
+
+
+def test_the_plan_at_the_end_of_a_course_stands_under_the_plan(make_note: Callable[..., NoteText]) -> None:
+    plan = [
+        "He will follow up in my office in 1 week.",
+        "He is to start PT and OT as an outpatient.",
+        "He is to avoid driving his car.",
+    ]
+    course = ["He was started on aspirin and improved.", *plan]
+    answer = draft(make_note([("HOSPITAL COURSE", course)]), DISCHARGE)
+    assert section(answer, "PLAN AND FOLLOW-UP") == plan
+
+
+def test_what_an_operation_leaves_behind_is_carried_and_its_steps_are_not(make_note: Callable[..., NoteText]) -> None:
+    steps = [
+        "The patient was prepped and draped in sterile fashion and an incision was made.",
+        "The fascia was closed with 2-0 Vicryl.",
+    ]
+    left = ["The specimen was sent to pathology.", "He was taken to the recovery room in stable condition."]
+    parts = [
+        *VISIT[:2],
+        ("PROCEDURE", ["Appendectomy."]),
+        ("DESCRIPTION OF PROCEDURE", [steps[0], left[0], steps[1], left[1]]),
+    ]
+    carried = texts(draft(make_note(parts), MAPPINGS.note_types["http://loinc.org", "11504-8"].task))
+    assert set(left) <= set(carried)
+    assert set(carried).isdisjoint(steps)
+
+
+def test_a_result_does_not_go_without_the_study_that_it_is_of(make_note: Callable[..., NoteText]) -> None:
+    study, result = "A CT angiogram of the neck was done.", "This showed an occlusion of the left carotid artery."
+    for max_words in range(20, 50, 3):
+        parts = [("HOSPITAL COURSE", ["He was admitted with sudden weakness of the right arm.", study, result])]
+        carried = texts(draft(make_note(parts), replace(DISCHARGE, max_words=max_words)))
+        assert (study in carried) == (result in carried)
+
+
+def test_an_earlier_finding_that_a_fuller_sentence_repeats_is_told_once(make_note: Callable[..., NoteText]) -> None:
+    parts = [
+        *VISIT[:2],
+        ("LABORATORY DATA", ["Severe mitral regurgitation was noted."]),
+        ("ASSESSMENT", ["Severe mitral regurgitation."]),
+    ]
+    carried = texts(draft(make_note(parts)))
+    assert len([text for text in carried if "mitral" in text]) == 1
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["VITAL SIGNS: Temperature 98, 84% on room air.", "Blood pressure 170/120.", "Blood pressure is 138/96."],
+)
+def test_abnormal_vital_signs_come_before_the_story(make_note: Callable[..., NoteText], sentence: str) -> None:
+    story = [f"He then went to place number {n} with his pain and came back with more pain." for n in range(30)]
+    parts = [("HISTORY OF PRESENT ILLNESS", [VISIT[1][1][0], *story]), ("PHYSICAL EXAMINATION", [sentence])]
+    assert [text for text in texts(draft(make_note(parts))) if text.endswith(sentence)]
+
+
 def test_a_list_of_medications_is_placed_with_them_whatever_its_title(make_note: Callable[..., NoteText]) -> None:
     rows = ["His medications at home are:", "Aspirin 81 mg daily", "Coreg 3.125 mg b.i.d."]
     answer = draft(make_note([("CHIEF COMPLAINT", ["Syncope at home."]), ("INSTRUCTIONS", rows)]))

@@ -55,6 +55,8 @@ class Group:
         for member in members:
             member.positions = {tp: self.committed[tp] for tp in member.assigned}
             member.pauses.clear()
+        for member in members:
+            await turn(rng.randrange(4))  # aiokafka fetches already while the listener has not been called
             await member.listener.on_partitions_assigned(member.assignment())
 
     @property
@@ -108,6 +110,9 @@ class Member:
                     self.positions[partition] = record.offset + 1
                     max_records -= 1
         return batches
+
+    async def committed(self, partition: TopicPartition) -> int:
+        return self.group.committed[partition]
 
     async def commit(self, offsets: dict[TopicPartition, Any]) -> None:
         assert set(offsets) <= self.assigned

@@ -35,12 +35,12 @@ async def publish_again(bootstrap_servers: str, records: list[ConsumerRecord[byt
 
 
 async def committed(bootstrap_servers: str, topic: str, group_id: str, partitions: int) -> dict[int, int]:
-    """Return the committed offset of each partition that has one."""
+    """Return the committed offset of each partition that is past its start."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group_id, enable_auto_commit=False)
     await consumer.start()
     try:
         offsets = {number: await consumer.committed(TopicPartition(topic, number)) for number in range(partitions)}
-        return {number: offset for number, offset in offsets.items() if offset is not None}
+        return {number: offset for number, offset in offsets.items() if offset}
     finally:
         await consumer.stop()
 

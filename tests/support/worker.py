@@ -20,6 +20,7 @@ from sidecar.drafting.compose import Composer
 from sidecar.drafting.engine import Engine
 from sidecar.drafting.extractive import open_extractive
 from sidecar.intake.admission import admit
+from sidecar.intake.rate import DraftRate
 from sidecar.intake.record import Record
 from sidecar.ledger.sql import SqlLedger, open_ledger
 from sidecar.mappings import Mappings
@@ -89,6 +90,7 @@ def build(
         dead_letters=letters,
         mappings=MAPPINGS(),
         lexicon=LEXICON(),
+        rate=DraftRate(0),
         tracer=tracer or NoOpTracer(),
         progress=Progress(hooks),
     )
