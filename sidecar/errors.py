@@ -121,7 +121,13 @@ class BrokerUnavailable(TransientError):
 
 
 class EhrNotFound(SidecarError):
+    """`gone` is True when the server says that it was deleted (410); 404 may also mean: not there yet."""
+
     code = "ehr-not-found"
+
+    def __init__(self, detail: str = "", *, gone: bool = False) -> None:
+        super().__init__(detail or self.code)
+        self.gone = gone
 
 
 class EhrRefused(SidecarError):

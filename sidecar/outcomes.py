@@ -46,6 +46,7 @@ class ParkReason(StrEnum):
     RETRIES_EXHAUSTED = "retries-exhausted"  # fails while its dependency answers others
     UNKNOWN_WRITE = "unknown-write"  # the server's answer to the create is lost
     REJECTED_WRITE = "rejected-write"  # the server refused for good
+    NOT_IN_EHR = "not-in-ehr"  # an event names it, the EHR does not show it yet
     DRAFT_OPEN = "draft-open"  # a draft of an earlier version is open and the target cannot replace it
 
 

@@ -15,7 +15,7 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sidecar.chart.draft import DraftDocument, draft_id_of
 from sidecar.chart.source import SourceNote, parse_source
@@ -38,7 +38,7 @@ from sidecar.telemetry import names
 from sidecar.telemetry.tracing import process_span, stage_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Literal
 
     from opentelemetry.trace import Tracer
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 MOVES = 3
 """How often a source that changes while it is drafted is started again before its next event is awaited."""
 
@@ -76,6 +78,7 @@ _BY_TIMER = frozenset(
         ParkReason.DRAFT_OPEN,
         ParkReason.RETRIES_EXHAUSTED,
         ParkReason.ENGINE_FAILED,
+        ParkReason.NOT_IN_EHR,
         ParkReason.PAUSED,
     }
 )
@@ -184,7 +187,8 @@ class Pipeline:
         """Handle a parked or unsettled document again, as the EHR holds it now."""
         resource_type, _, logical_id = entry.key.source.partition("/")
         outcome = await self._handle_event(DocumentEvent(resource_type, logical_id), None, Ticket())
-        await self._ledger.ask(lambda: self._parts.ledger.forget_parked(entry))
+        if isinstance(outcome, Skipped):  # nothing is wanted of it any more
+            await self._ledger.ask(lambda: self._parts.ledger.forget_parked(entry))
         return outcome
 
     def _leave_alone(self, admission: Admission) -> tuple[Outcome, ...]:
@@ -207,7 +211,7 @@ class Pipeline:
     async def _handle_event(self, event: DocumentEvent, record: Record | None, ticket: Ticket) -> Outcome:
         self._parts.progress.tell(Received(event.reference))
         try:
-            outcome: Outcome = await self._live(event, ticket)
+            outcome: Outcome = await self._live(event, ticket, again=record is None)
         except Abandoned:
             raise
         except SkipEvent as end:
@@ -228,12 +232,12 @@ class Pipeline:
         self._parts.progress.tell(Ended(source, outcome))
         return outcome
 
-    async def _live(self, event: DocumentEvent, ticket: Ticket) -> Outcome:
+    async def _live(self, event: DocumentEvent, ticket: Ticket, *, again: bool) -> Outcome:
         """Take one event through its stages; a source that moves meanwhile starts again as it is now."""
         if event.resource_type != "DocumentReference":
             raise SkipEvent(SkipReason.TYPE_NOT_MAPPED)
         with stage_span(self._parts.tracer, names.READ):
-            note = await self._read_note(event)
+            note = await self._read_note(event, again=again)
         for _ in range(MOVES):
             try:
                 return await self._make_draft(self._route(note), ticket)
@@ -273,9 +277,9 @@ class Pipeline:
 
     # read
 
-    async def _read_note(self, event: DocumentEvent) -> SourceNote:
+    async def _read_note(self, event: DocumentEvent, *, again: bool) -> SourceNote:
         try:
-            resource = await self._read(event)
+            resource = await self._read(event, again=again)
         except ParkEvent as end:
             key = Key(self._parts.chart.base_url, event.reference, event.version_id or "unknown", UNROUTED)
             await self._park(draft_id_of(key.server, key.source, key.source_version, UNROUTED), key, end)
@@ -286,19 +290,32 @@ class Pipeline:
             raise SkipEvent(SkipReason.NOT_CURRENT)
         return parse_source(resource)
 
-    async def _read(self, event: DocumentEvent) -> Mapping[str, object] | None:
-        """Return the resource as the event has it or, where that is too thin, as the EHR has it; None when deleted."""
+    async def _read(self, event: DocumentEvent, *, again: bool) -> Mapping[str, object] | None:
+        """Return the resource as the event has it or, where that is too thin, as the EHR has it; None when deleted.
+
+        What an event names and the EHR does not show may come yet: it is parked, and given up when it is
+        asked for `again`.
+        """
         if event.retracted:
             return None
         if event.resource is not None and event.version_id is not None and event.resource.get("content"):
             return event.resource
         try:
-            return await self._ehr.ask(lambda: self._parts.chart.read(event.reference))
-        except EhrNotFound:
-            # What came whole but is not (yet) in the EHR is judged by what came.
-            return event.resource
+            return await self._ask_ehr(lambda: self._parts.chart.read(event.reference))
+        except EhrNotFound as missing:
+            if event.resource is not None:
+                return event.resource  # judged by what came
+            if missing.gone or again or await self._find_entry(event, None) is not None:
+                return None
+            raise ParkEvent(ParkReason.NOT_IN_EHR) from None
+
+    async def _ask_ehr(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Read from the EHR; a read that it refuses is this document's trouble."""
+        try:
+            return await self._ehr.ask(call)
         except EhrRefused as refused:
-            raise ParkEvent(ParkReason.RETRIES_EXHAUSTED, f"HTTP {refused.status}") from None
+            detail = f"HTTP {refused.status} {','.join(refused.issue_codes)}".rstrip()
+            raise ParkEvent(ParkReason.RETRIES_EXHAUSTED, detail) from None
 
     async def _observe(self, event: DocumentEvent, resource: Mapping[str, object] | None) -> bool:
         """Settle the ledger when the event is about one of our drafts; say whether it was."""
@@ -395,7 +412,7 @@ class Pipeline:
         filing, delivery = self._parts.filing, self._parts.delivery
         with stage_span(self._parts.tracer, names.FILE):
             note = await self._read_once_more(job.note)
-            encounter = await self._ehr.ask(lambda: filing.check_patient(note))
+            encounter = await self._ask_ehr(lambda: filing.check_patient(note))
             if self._policy.mode != "live":
                 raise SkipEvent(SkipReason(self._policy.mode))
             draft = DraftDocument(
@@ -410,9 +427,11 @@ class Pipeline:
     async def _read_once_more(self, note: SourceNote) -> SourceNote:
         """Minutes have passed: raise `SourceMoved` when the source is no longer what was drafted."""
         try:
-            now = parse_source(await self._ehr.ask(lambda: self._parts.chart.read(note.reference)))
-        except EhrNotFound:
-            raise SkipEvent(SkipReason.NOT_CURRENT) from None
+            now = parse_source(await self._ask_ehr(lambda: self._parts.chart.read(note.reference)))
+        except EhrNotFound as missing:
+            if missing.gone:
+                raise SkipEvent(SkipReason.NOT_CURRENT) from None
+            raise ParkEvent(ParkReason.NOT_IN_EHR) from None
         if (now.version, now.status, now.doc_status) != (note.version, note.status, note.doc_status):
             raise SourceMoved(now)
         if now.subject != note.subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 import stamina
@@ -10,6 +11,8 @@ from sidecar.errors import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -40,6 +43,7 @@ def _pause(error: Exception) -> bool | float:
     """Say whether to go on, or for how many seconds the server asked us to wait."""
     if not isinstance(error, TransientError):
         return False
+    logger.warning("waiting", extra={"code": error.code, "detail": str(error)})
     if error.retry_after is None:
         return True
     return min(max(error.retry_after, FIRST_WAIT_SECONDS), 600.0)

@@ -23,8 +23,12 @@ class Admission:
 
     @property
     def document(self) -> str | None:
-        """The one document that the record is about; None for a record of several, or of none."""
-        return self.events[0].reference if len(self.events) == 1 else None
+        """The one document that a version of which came; None for a record of several, of none, or of a delete.
+
+        A delete has no version to be compared by, so it neither gives way nor makes way.
+        """
+        single = len(self.events) == 1 and not self.events[0].retracted
+        return self.events[0].reference if single else None
 
     @property
     def version(self) -> str | None:

@@ -170,6 +170,11 @@ class Intake:
         except (KafkaError, TimeoutError) as error:
             # The broker finds out by the session timeout; everything that matters is committed already.
             logger.warning("consumer-stop", extra={"error_class": type(error).__name__})
+        except asyncio.CancelledError:
+            # aiokafka lets the cancellation of its own tasks out when the broker is away.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     # poller
 
