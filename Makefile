@@ -30,13 +30,19 @@ demo: $(VENV)/.runtime ## watch it work on sample notes, with an inbox page; ONC
 	@$(BIN)/sidecar demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(NOTES),--notes $(NOTES))
 
 test: $(VENV)/.dev ## the tests that need nothing but PyPI
-	$(BIN)/pytest tests --ignore=tests/browser --ignore=tests/crash
+	$(BIN)/pytest tests --ignore=tests/browser --ignore=tests/crash --ignore=tests/kafka
 
 test-browser: $(VENV)/.dev chromium ## the clinician's inbox in a real browser
 	$(BIN)/pytest tests/browser
 
 test-crash: $(VENV)/.dev ## 200 notes, ten kills, nothing lost and nothing twice
 	$(BIN)/pytest tests/crash
+
+test-kafka: $(VENV)/.dev ## the worker on Apache Kafka 4.1 and 3.9; needs Java 17 and Maven
+	$(BIN)/pytest tests/kafka
+
+kafka: $(VENV)/.dev ## run one Apache Kafka broker and print its address; KAFKA=3.9.2 takes another version
+	@$(BIN)/python -m tests.support.kafka_broker $(KAFKA)
 
 chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && \
@@ -64,4 +70,4 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 clean: ## remove .venv and caches
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-browser test-crash chromium lint format lock wheel clean
+.PHONY: help setup demo test test-browser test-crash test-kafka kafka chromium lint format lock wheel clean

@@ -84,8 +84,13 @@ class Http:
         content: bytes | None = None,
         limit: int = DEFAULT_BODY_LIMIT,
     ) -> Answer:
+        try:
+            authorization = self.authorize()
+        except ConfigError:
+            # A token file that is being replaced; at start the settings are checked for good.
+            raise EhrUnavailable("no authorization") from None
         request = self.client.build_request(
-            method, url, headers={**self.authorize(), **(headers or {})}, params=params, content=content
+            method, url, headers={**authorization, **(headers or {})}, params=params, content=content
         )
         try:
             response = await self.client.send(request, stream=True)

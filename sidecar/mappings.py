@@ -19,7 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDERS = ("ehr", "notes", "tasks", "prompts", "models", "lexicons")
+ANY_SYSTEM = "*"
 _SUFFIXES = (".yaml", ".yml")
+
+_CONFIDENTIALITY = "http://terminology.hl7.org/codesystem/v3-confidentiality"
+_ACT_CODE = "http://terminology.hl7.org/codesystem/v3-actcode"
+_TABLE_0177 = "http://terminology.hl7.org/codesystem/v2-0177"
+# Other names of the label systems, as `label_key` sees them: OIDs of CDA and HL7 v2, URIs of DSTU2 and STU3.
+_SYSTEM_NAMES = {
+    "2.16.840.1.113883.5.25": _CONFIDENTIALITY,
+    "http://hl7.org/fhir/v3/confidentiality": _CONFIDENTIALITY,
+    "2.16.840.1.113883.5.4": _ACT_CODE,
+    "http://hl7.org/fhir/v3/actcode": _ACT_CODE,
+    "2.16.840.1.113883.12.177": _TABLE_0177,
+    "http://hl7.org/fhir/v2/0177": _TABLE_0177,
+    "http://hl7.org/fhir/table/0177": _TABLE_0177,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class Mappings:
     """All tasks, note types and restricted labels, loaded and checked against each other.
 
     `note_types` is keyed by (system, code); the task of a type carries the overrides of its file.
-    `restricted` holds security labels as `label_key` writes them.
+    `restricted` holds security labels as `label_key` writes them; ask `is_restricted`.
     """
 
     tasks: Mapping[TaskKind, Task]
@@ -52,6 +67,10 @@ class Mappings:
         tasks = dict(_load_task(path) for path in _files("tasks", overlay))
         note_types, restricted = _load_notes(tasks, overlay)
         return cls(tasks, note_types, restricted, overlay)
+
+    def is_restricted(self, system: str | None, code: str) -> bool:
+        """Say whether a security label forbids a draft: under its system, or whatever its system is."""
+        return not self.restricted.isdisjoint((label_key(system, code), label_key(ANY_SYSTEM, code)))
 
     def profile(self, name: str) -> dict[str, Any]:
         """Return the EHR capability profile `name`. Raises `ConfigError`."""
@@ -76,10 +95,12 @@ def packaged_root() -> Path:
 def label_key(system: str | None, code: str) -> tuple[str, str]:
     """Return a security label in the one form in which labels are compared.
 
-    Letter case and trailing slashes of senders differ, and a label missed for that is worse than one
-    taken too often.
+    Letter case, trailing slashes, versions (`|2.0`), OIDs and the URIs of older releases of FHIR differ
+    among senders, and a label missed for that is worse than one taken too often.
     """
-    return (system or "").strip().rstrip("/").lower(), code.strip().upper()
+    name = (system or "").split("|")[0].strip().rstrip("/").lower().removeprefix("urn:oid:")
+    name = name.replace("https://", "http://", 1)
+    return _SYSTEM_NAMES.get(name, name), code.strip().upper()
 
 
 def _files(folder: str, overlay: Path | None) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sidecar.drafting.compose import Composer
     from sidecar.drafting.task import Task, TaskKind
     from sidecar.mappings import Mappings
-    from sidecar.note.text import NoteText
+    from sidecar.note.text import NoteText, Section, Span
     from sidecar.review import ReviewedDraft
 
 NO_EHR = "urn:ehr-draft-sidecar:no-ehr"
@@ -77,7 +78,7 @@ async def draft_resource(
         note = read_text()
         reviewed, text = await _compose(bench, note, task, label_of(source), key)
         filed = resource.get("resourceType") == "DocumentReference"
-        return _drafted(reviewed, text, _bundle(bench, source, task, text, key) if filed else None)
+        return _drafted(reviewed, note, text, _bundle(bench, source, task, text, key) if filed else None)
 
     return await _guarded(resource.get("id"), work)
 
@@ -103,7 +104,7 @@ async def draft_text(
         note, task = read_text(), bench.mappings.tasks[kind]
         key = draft_id_of(bench.base_url, str(document_id), "", kind.value)
         reviewed, text = await _compose(bench, note, task, SourceLabel("note", None, None), key)
-        return _drafted(reviewed, text, None)
+        return _drafted(reviewed, note, text, None)
 
     return await _guarded(document_id, work)
 
@@ -134,13 +135,13 @@ def ended(outcome: str, reason: str) -> dict[str, Any]:
     return {"outcome": outcome, "reason": reason, **empty}
 
 
-def _drafted(reviewed: ReviewedDraft, text: str, bundle: dict[str, Any] | None) -> dict[str, Any]:
+def _drafted(reviewed: ReviewedDraft, note: NoteText, text: str, bundle: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "outcome": "drafted",
         "reason": None,
         "text": text,
         "statements": [
-            {"text": item.text, "evidence": [list(span) for span in item.evidence], "verdict": item.verdict.value}
+            {"text": item.text, "evidence": cited(note, item.text, item.evidence), "verdict": item.verdict.value}
             for item in reviewed.statements
         ],
         "not_carried_over": [
@@ -150,6 +151,34 @@ def _drafted(reviewed: ReviewedDraft, text: str, bundle: dict[str, Any] | None) 
         "proposals": [],
         "bundle": bundle,
     }
+
+
+def cited(note: NoteText, text: str, evidence: tuple[Span, ...]) -> list[Span]:
+    """Return the evidence of a statement with the section title that its text begins with.
+
+    The title is part of the span where only punctuation lies between, else it is a span of its own,
+    before that of its sentence.
+    """
+    for index, span in enumerate(evidence):
+        section = note.section_of(span)
+        title = _title_span(note, section) if section is not None and _begins_with(text, section) else None
+        if title is None or span[0] < title[1]:
+            continue
+        joined = re.fullmatch(r"\W*", note.text[title[1] : span[0]]) is not None
+        found = ((title[0], span[1]),) if joined else (title, span)
+        return [*evidence[:index], *found, *evidence[index + 1 :]]
+    return list(evidence)
+
+
+def _begins_with(text: str, section: Section) -> bool:
+    return text.startswith(f"{' '.join(section.title.split()).rstrip(' :')}:")
+
+
+def _title_span(note: NoteText, section: Section) -> Span | None:
+    """Return where the title stands; white space in it may differ from the note's."""
+    words = r"\s+".join(map(re.escape, section.title.split()))
+    found = re.compile(words).match(note.text, section.start) if words else None
+    return found.span() if found else None
 
 
 def _bundle(bench: Workbench, source: SourceNote, task: Task, text: str, draft_id: str) -> dict[str, Any]:
@@ -165,4 +194,4 @@ def _bundle(bench: Workbench, source: SourceNote, task: Task, text: str, draft_i
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
-__all__ = ["Workbench", "draft_resource", "draft_text", "ended", "workbench"]
+__all__ = ["Workbench", "cited", "draft_resource", "draft_text", "ended", "workbench"]

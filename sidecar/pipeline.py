@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -32,13 +33,13 @@ from sidecar.note import attachments, choose, decode_base64, rank, read_attachme
 from sidecar.observe import own_draft_id, seen_state, version_of
 from sidecar.outcomes import DeadLetterCode, DeadLettered, Filed, Parked, ParkReason, Skipped, SkipReason
 from sidecar.progress import Drafted, Ended, Observed, Progress, Received
-from sidecar.quarantine import POISON_CLAIMS, Quarantine
+from sidecar.quarantine import POISON_DEATHS, Quarantine
 from sidecar.retry import until_answered
 from sidecar.telemetry import names
 from sidecar.telemetry.tracing import process_span, stage_span
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from typing import Literal
 
     from opentelemetry.trace import Tracer
@@ -82,6 +83,9 @@ _BY_TIMER = frozenset(
         ParkReason.PAUSED,
     }
 )
+
+
+_MODES = frozenset({SkipReason.DRY_RUN, SkipReason.SHADOW})
 
 
 class SourceMoved(SidecarError):
@@ -251,12 +255,14 @@ class Pipeline:
             claim = await self._parts.delivery.claim(job.draft_id, job.key)
             try:
                 return await self._make_claimed(job, claim, ticket)
-            except (SourceMoved, SkipEvent, DeadLetterEvent, Abandoned):
-                await self._ledger.ask(lambda: self._parts.ledger.release(claim))
+            except ParkEvent:
+                raise  # parking gives the claim back too
+            except Exception as end:
+                wanted = not (isinstance(end, SkipEvent) and end.reason not in _MODES)
+                await self._ledger.ask(lambda: self._parts.ledger.release(claim, wanted=wanted))
                 raise
             except asyncio.CancelledError:
-                # A drain gave up on it: no trace of a death is to be left.
-                await self._parts.ledger.release(claim)
+                await self._parts.ledger.release(claim, wanted=True)
                 raise
         except ParkEvent as end:
             await self._park(job.draft_id, job.key, end)
@@ -267,13 +273,27 @@ class Pipeline:
             raise ParkEvent(ParkReason.PAUSED)
 
     async def _make_claimed(self, job: Job, claim: Claimed, ticket: Ticket) -> Outcome:
-        if claim.claims >= POISON_CLAIMS:
+        if claim.deaths >= POISON_DEATHS:
             raise DeadLetterEvent(DeadLetterCode.POISON)
-        async with self._quarantine.enter(claim.claims):
-            text = await self._extract(job)
+        attachment, data = await self._fetch(job)
+        await ticket.unless_stopped(self._rate.take())
+        async with self._quarantine.enter(claim.deaths), self._marked(claim):
+            text = await self._extract(job, attachment, data)
             reviewed = await self._draft(job, text, ticket)
         rendered = self._parts.composer.render(reviewed, text, job.task, label_of(job.note), job.draft_id)
         return await self._file(job, claim, rendered, ticket)
+
+    @asynccontextmanager
+    async def _marked(self, claim: Claimed) -> AsyncIterator[None]:
+        """Keep a mark in the ledger while parsers and engine run: it outlives a worker that they kill."""
+        ledger = self._parts.ledger
+        await self._ledger.ask(lambda: ledger.begin_drafting(claim))
+        try:
+            yield
+        except (Exception, asyncio.CancelledError):
+            await ledger.end_drafting(claim)
+            raise
+        await self._ledger.ask(lambda: ledger.end_drafting(claim))
 
     # read
 
@@ -350,26 +370,25 @@ class Pipeline:
 
     # extract
 
-    async def _extract(self, job: Job) -> NoteText:
-        with stage_span(self._parts.tracer, names.EXTRACT) as span:
-            text = await self._read_best(attachments(job.note.resource, limit=self._policy.attachment_limit_bytes))
-            suits(text, job.task)
-            span.set_attributes({names.MEDIA_TYPE: text.media_type, names.SENTENCES: len(text.sentences)})
-            return text
-
-    async def _read_best(self, offered: Sequence[Attachment]) -> NoteText:
-        """Read the best rendering that can be had; when none can, the best one's reason stands."""
+    async def _fetch(self, job: Job) -> tuple[Attachment, bytes]:
+        """Return the best rendering that can be had, with its bytes; when none can, the best one's reason stands."""
         limit, reasons = self._policy.attachment_limit_bytes, []
+        offered = attachments(job.note.resource, limit=limit)
         for attachment in rank(offered) or (choose(offered),):
             try:
-                data = await self._content(attachment, limit)
-                # In a thread: a hostile table may take seconds, and the loop must go on polling and beating.
-                return await asyncio.to_thread(
-                    read_attachment, attachment, data, limit=limit, lexicon=self._parts.lexicon
-                )
+                return attachment, await self._content(attachment, limit)
             except ParkEvent as end:
                 reasons.append(end)
         raise reasons[0]
+
+    async def _extract(self, job: Job, attachment: Attachment, data: bytes) -> NoteText:
+        limit, lexicon = self._policy.attachment_limit_bytes, self._parts.lexicon
+        with stage_span(self._parts.tracer, names.EXTRACT) as span:
+            # In a thread: a hostile table may take seconds, and the loop must go on polling and beating.
+            text = await asyncio.to_thread(read_attachment, attachment, data, limit=limit, lexicon=lexicon)
+            suits(text, job.task)
+            span.set_attributes({names.MEDIA_TYPE: text.media_type, names.SENTENCES: len(text.sentences)})
+            return text
 
     async def _content(self, attachment: Attachment, limit: int) -> bytes:
         if attachment.data is not None:
@@ -385,7 +404,6 @@ class Pipeline:
     async def _draft(self, job: Job, text: NoteText, ticket: Ticket) -> ReviewedDraft:
         composer, started = self._parts.composer, time.monotonic()
         with stage_span(self._parts.tracer, names.DRAFT) as span:
-            await ticket.unless_stopped(self._rate.take())
             answer = await ticket.unless_stopped(self._engine.ask(lambda: composer.draft(text, job.task)))
             span.set_attributes(
                 {

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-SUSPECT_CLAIMS = 3
-"""Claimed this often without an outcome: two workers died with it, perhaps beside it. Now it runs alone."""
-POISON_CLAIMS = 5
-"""Two workers died with it alone: it is dead-lettered."""
+SUSPECT_DEATHS = 2
+"""So many workers died while they drafted it, perhaps of something beside it. Now it is drafted alone."""
+POISON_DEATHS = 4
+"""Two of them died with it alone: it is dead-lettered."""
 
 
 class Quarantine:
@@ -24,9 +24,9 @@ class Quarantine:
         self._alone = False
 
     @asynccontextmanager
-    async def enter(self, claims: int) -> AsyncIterator[None]:
-        """Enter together with others or, with `SUSPECT_CLAIMS` claims and more, alone."""
-        suspect = claims >= SUSPECT_CLAIMS
+    async def enter(self, deaths: int) -> AsyncIterator[None]:
+        """Enter together with others or, with `SUSPECT_DEATHS` deaths and more, alone."""
+        suspect = deaths >= SUSPECT_DEATHS
         async with self._condition:
             await self._condition.wait_for(lambda: not self._alone)
             if suspect:

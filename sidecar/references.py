@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+# FHIR allows them as ids, but in the path of a request `.` and `..` name another resource (RFC 3986, 5.2.4).
+_ID = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-.]{1,64}"
+FHIR_ID = re.compile(_ID)
 FHIR_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
-_REFERENCE = re.compile(
-    r"(?:^|/)(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?/?$"
-)
+_REFERENCE = re.compile(rf"(?:^|/)(?P<type>[A-Z][A-Za-z]+)/(?P<id>{_ID})(?:/_history/(?P<version>{_ID}))?/?\Z")
 
 
 def parse_reference(reference: str) -> tuple[str, str, str | None] | None:

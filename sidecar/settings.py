@@ -165,6 +165,21 @@ def load_settings(config: Path | None = None) -> Settings:
         raise ConfigError("\n".join(_problems(error))) from None
 
 
+def require_kafka(settings: Settings) -> None:
+    """Raise `ConfigError` that names every Kafka setting without which no worker can start."""
+    needed = {
+        "bootstrap_servers": "the brokers, host:port, comma-separated",
+        "topics": "the topics that carry DocumentReference events, comma-separated",
+    }
+    empty = [
+        f"kafka.{name} is empty: name {what}; {PREFIX}KAFKA__{name.upper()} sets it too"
+        for name, what in needed.items()
+        if not getattr(settings.kafka, name)
+    ]
+    if empty:
+        raise ConfigError("\n".join(empty))
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - a worker configured by its environment alone does without
 

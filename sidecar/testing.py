@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sidecar.chart.bindings import ensure_draft
 from sidecar.chart.client import BinaryContent, Receipt
-from sidecar.errors import EhrNotFound, ParkEvent
+from sidecar.errors import EhrNotFound, ParkEvent, VersionConflict
 from sidecar.outcomes import ParkReason
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from sidecar.intake.deadletter import DeadLetter
 
 
 @dataclass(slots=True)
 class MemoryChart:
-    """An EHR in memory. `before` and `after` are awaited around every create, to fail there."""
+    """An EHR in memory. `before` and `after` are awaited around every write, to fail there."""
 
     base_url: str = "http://ehr.test/fhir"
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class MemoryChart:
     conditional: bool = True
     before: Callable[[], Awaitable[None]] | None = None
     after: Callable[[], Awaitable[None]] | None = None
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def put(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         """Store a new version, as another system would, and return it."""
@@ -64,11 +66,23 @@ class MemoryChart:
         if if_none_exist and self.conditional:
             condition = {"identifier": if_none_exist.removeprefix("identifier=")}
             for existing in await self.search(kind, condition):
-                return Receipt(f"{kind}/{existing['id']}", existing["meta"]["versionId"])
-        stored = self.put({**resource, "id": f"n{len(self.resources) + 1}"})
+                return Receipt(f"{kind}/{existing['id']}", existing["meta"]["versionId"], found=True)
+        return await self._store({**resource, "id": f"n{next(self._numbers)}"})
+
+    async def update(self, resource: Mapping[str, Any], version: str) -> Receipt:
+        ensure_draft(resource)
+        if self.before:
+            await self.before()
+        stored = await self.read(f"{resource['resourceType']}/{resource['id']}")
+        if stored["meta"]["versionId"] != version:
+            raise VersionConflict("HTTP 412")
+        return await self._store(resource)
+
+    async def _store(self, resource: Mapping[str, Any]) -> Receipt:
+        stored = self.put(resource)
         if self.after:
             await self.after()
-        return Receipt(f"{kind}/{stored['id']}", stored["meta"]["versionId"])
+        return Receipt(f"{stored['resourceType']}/{stored['id']}", stored["meta"]["versionId"])
 
     def drafts(self) -> list[dict[str, Any]]:
         """Return the DocumentReferences that carry our identifier."""

@@ -44,6 +44,21 @@ def test_the_clinical_note_types_are_drafted_by_the_summary_task(code: str) -> N
     assert Mappings.load().note_types[LOINC, code].task.kind is TaskKind.SUMMARY
 
 
+@pytest.mark.parametrize("path", sorted((packaged_root() / "notes").glob("*-*.yaml")), ids=lambda path: path.stem)
+def test_every_type_stands_in_the_file_of_its_family(path: Path) -> None:
+    family = {
+        "consult-note": "consult note",
+        "discharge-summary": "discharge summary",
+        "emergency-note": "emergency",
+        "history-and-physical": "history and physical note",
+        "operative-note": "operation note",
+        "procedure-note": "procedure note",
+        "progress-note": "progress note",
+    }[path.stem]
+    data, _ = load_yaml(path)
+    assert [entry["display"] for entry in data["types"] if family not in entry["display"].lower()] == []
+
+
 @pytest.mark.parametrize("code", ["34788-0", "59259-2", "28627-8", "68612-1", "28656-7", "18748-4", "11502-2"])
 def test_restricted_kinds_and_reports_are_not_mapped(code: str) -> None:
     assert (LOINC, code) not in Mappings.load().note_types

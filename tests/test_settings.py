@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import ConfigError
-from sidecar.settings import load_settings
+from sidecar.settings import load_settings, require_kafka
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +72,24 @@ def test_a_wrong_value_is_not_repeated_in_the_message(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_settings(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "not_named"),
+    [
+        ({"TOPICS": "", "BOOTSTRAP_SERVERS": "a:1"}, "SIDECAR_KAFKA__TOPICS", "BOOTSTRAP"),
+        ({"TOPICS": "notes", "BOOTSTRAP_SERVERS": " , "}, "SIDECAR_KAFKA__BOOTSTRAP_SERVERS", "TOPICS"),
+    ],
+)
+def test_a_worker_needs_brokers_and_topics(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: str, not_named: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"SIDECAR_KAFKA__{name}", value)
+    with pytest.raises(ConfigError, match=named) as caught:
+        require_kafka(load_settings())
+    assert not_named not in str(caught.value)
+
+
+def test_brokers_and_topics_are_enough(tmp_path: Path) -> None:
+    require_kafka(load_settings(write(tmp_path, "kafka: {topics: notes, bootstrap_servers: 'a:1'}")))

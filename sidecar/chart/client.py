@@ -1,4 +1,4 @@
-"""FHIR over HTTP: read, search, create, and what each answer means.
+"""FHIR over HTTP: read, search, create, update, and what each answer means.
 
 Every write passes `ensure_draft`. Of an OperationOutcome only codes are kept: its diagnostics and
 texts may hold PHI.
@@ -7,7 +7,7 @@ texts may hold PHI.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -32,13 +32,20 @@ _AGAIN_LATER = frozenset({401, 403, 408, 425, 429, 503})
 _BUSY = frozenset({425, 429, 503})
 """Of the server and not of one document: however often they come, the document is not to blame."""
 
+_NOT_DONE = frozenset({401, 403, 425, 429})
+"""After a write, only these say that nothing was done: a proxy's 408 or 503 may follow a write that landed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where a resource is: reference without version, and the version that the server gave it."""
+    """Where a resource is: reference without version, and the version that the server gave it.
+
+    `found` says that it was there already: what it holds now may be a person's.
+    """
 
     reference: str
     version: str | None
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,14 @@ class Chart(Protocol):
 
     async def create(self, resource: Mapping[str, Any], if_none_exist: str | None = None) -> Receipt:
         """Raise `WriteUnknown` when it may have been created, `VersionConflict`, `EhrRefused`."""
+        ...
+
+    async def update(self, resource: Mapping[str, Any], version: str) -> Receipt:
+        """Write `resource` over `version` of the resource with its id, and over no other version.
+
+        Raises `VersionConflict` (409, 412), `EhrNotFound`, `WriteUnknown` when it may have been written,
+        `EhrRefused`.
+        """
         ...
 
 
@@ -98,8 +113,6 @@ class FhirClient:
         try:
             answer = await self._get(target, accept=accept, limit=limit * 2)
             _raise_for(answer)
-        except BodyTooLarge as error:
-            raise ParkEvent(ParkReason.NO_CONTENT, str(error)) from None
         except (EhrNotFound, EhrRefused):
             raise ParkEvent(ParkReason.NO_CONTENT, "binary not readable") from None
         return _binary_of(answer)
@@ -114,15 +127,24 @@ class FhirClient:
 
     async def create(self, resource: Mapping[str, Any], if_none_exist: str | None = None) -> Receipt:
         ensure_draft(resource)
-        headers = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON, "Prefer": "return=minimal"}
-        if if_none_exist:
-            headers["If-None-Exist"] = if_none_exist
         kind = str(resource["resourceType"])
-        answer = await self._http.request("POST", kind, headers=headers, content=orjson.dumps(resource))
-        if answer.status >= 500 and answer.status != 503:
+        answer = await self._write("POST", kind, resource, {"If-None-Exist": if_none_exist} if if_none_exist else {})
+        # FHIR R4 http.html#ccreate: 200 is the answer of a condition that had its match.
+        return replace(_receipt_of(answer, kind), found=bool(if_none_exist) and answer.status == 200)
+
+    async def update(self, resource: Mapping[str, Any], version: str) -> Receipt:
+        ensure_draft(resource)
+        reference = f"{resource['resourceType']}/{resource['id']}"
+        answer = await self._write("PUT", reference, resource, {"If-Match": f'W/"{version}"'})
+        return Receipt(reference, _version_of(answer, str(resource["resourceType"])))
+
+    async def _write(self, method: str, url: str, resource: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
+        headers = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON, "Prefer": "return=minimal", **headers}
+        answer = await self._http.request(method, url, headers=headers, content=orjson.dumps(resource))
+        if answer.status >= 500 or (answer.status in _AGAIN_LATER and answer.status not in _NOT_DONE):
             raise WriteUnknown(f"HTTP {answer.status}")
         _raise_for(answer)
-        return _receipt_of(answer, kind)
+        return answer
 
     async def _get(
         self,
@@ -133,10 +155,15 @@ class FhirClient:
         headers: Mapping[str, str] | None = None,
         limit: int = DEFAULT_BODY_LIMIT,
     ) -> Answer:
+        target = resolve_link(self._base_url, url)
+        if target is None:
+            raise EhrRefused(400, ("outside-base-url",))  # the token goes nowhere else
         try:
             return await self._http.request(
-                "GET", url, headers={"Accept": accept, **(headers or {})}, params=parameters, limit=limit
+                "GET", target, headers={"Accept": accept, **(headers or {})}, params=parameters, limit=limit
             )
+        except BodyTooLarge as error:
+            raise ParkEvent(ParkReason.NO_CONTENT, str(error)) from None
         except WriteUnknown:
             raise EhrUnavailable("answer lost", suspect=True) from None  # a read can simply be asked again
 
@@ -159,11 +186,11 @@ def _raise_for(answer: Answer) -> None:
     status = answer.status
     if 200 <= status < 300:
         return
-    if status in _AGAIN_LATER or status >= 500:
+    if status in _AGAIN_LATER or status >= 500 or 300 <= status < 400:  # 3xx: a balancer's or login's page
         suspect = status not in _BUSY
         raise EhrUnavailable(f"HTTP {status}", retry_after=retry_after(answer.headers), suspect=suspect)
     if status in (404, 410):
-        raise EhrNotFound(f"HTTP {status}")
+        raise EhrNotFound(f"HTTP {status}", gone=status == 410)
     if status in (409, 412):
         raise VersionConflict(f"HTTP {status}")
     raise EhrRefused(status, issue_codes(answer))
@@ -202,9 +229,21 @@ def _binary_of(answer: Answer) -> BinaryContent:
     return BinaryContent(data, inner if isinstance(inner, str) else None)
 
 
+def _etag(answer: Answer) -> str | None:
+    return answer.headers.get("etag", "").removeprefix("W/").strip('"') or None
+
+
+def _version_of(answer: Answer, kind: str) -> str | None:
+    """Read the version that an update made; None when the answer, though a clear yes, does not say it."""
+    try:
+        return _etag(answer) or _receipt_of(answer, kind).version
+    except WriteUnknown:
+        return None
+
+
 def _receipt_of(answer: Answer, kind: str) -> Receipt:
     """Read id and version from Location, ETag or the body: bodies may be empty, Locations relative."""
-    etag = answer.headers.get("etag", "").removeprefix("W/").strip('"') or None
+    etag = _etag(answer)
     location = parse_reference(answer.headers.get("location", answer.headers.get("content-location", "")))
     if location is not None:
         return Receipt(f"{location[0]}/{location[1]}", etag or location[2])
@@ -212,5 +251,7 @@ def _receipt_of(answer: Answer, kind: str) -> Receipt:
         resource = _resource_of(answer)
     except EhrUnavailable:
         raise WriteUnknown("no location") from None
+    if resource["resourceType"] != kind or not isinstance(resource.get("id"), str):
+        raise WriteUnknown("no location")  # an OperationOutcome, say
     version = (resource.get("meta") or {}).get("versionId")
-    return Receipt(f"{kind}/{resource.get('id')}", etag or version)
+    return Receipt(f"{kind}/{resource['id']}", etag or version)

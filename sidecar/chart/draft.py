@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar import __version__
 from sidecar.chart.bindings import ensure_draft
+from sidecar.references import relative_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,11 @@ class DraftDocument:
     engine: EngineIdentity
     created: datetime
 
+    @property
+    def text_digest(self) -> str:
+        """Digest of the text as sent; what is read back may differ, because servers rewrite."""
+        return digest_of(self.text)
+
 
 def build_document(draft: DraftDocument, profile: Profile, device: str | None) -> dict[str, Any]:
     """Build the preliminary DocumentReference (DESIGN §4.4). `device` is a Device reference where there is one."""
@@ -61,7 +67,7 @@ def build_document(draft: DraftDocument, profile: Profile, device: str | None) -
         "docStatus": "preliminary",
         "type": _concept(draft.task.type),
         "category": [_concept(draft.task.category)],
-        "subject": {"reference": draft.source.subject},
+        "subject": {"reference": relative_reference(draft.source.subject or "", "Patient")},
         "date": _instant(draft.created),
         "description": f"{draft.task.title} - AI draft, not reviewed",
         "content": [{"attachment": _attachment(draft, profile)}],
@@ -190,4 +196,8 @@ def text_digest(resource: Mapping[str, Any]) -> str | None:
         text = data.decode("utf-8")
     except (TypeError, KeyError, IndexError, ValueError):
         return None
+    return digest_of(text)
+
+
+def digest_of(text: str) -> str:
     return hashlib.sha256("\n".join(line.rstrip() for line in text.strip().splitlines()).encode()).hexdigest()

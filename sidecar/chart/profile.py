@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Declared: TypeAlias = Literal["always", "declared", "never"]
 
+# CapabilityStatement.rest.resource.versioning: without versions nothing keeps a PUT off a person's work.
+_VERSIONED = ("versioned", "versioned-update")
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -28,6 +31,7 @@ class Profile:
     attachment: str
     security_labels: bool
     provenance: Declared
+    replace: Literal["put", "declared", "none"]
 
 
 def profile_of(data: Mapping[str, Any]) -> Profile:
@@ -52,11 +56,13 @@ def settle_profile(profile: Profile, capabilities: Mapping[str, Any]) -> Profile
     if missing:
         msg = f"the EHR's CapabilityStatement offers no DocumentReference {' or '.join(sorted(missing))}"
         raise ConfigError(msg)
+    can_replace = "update" in _interactions(documents) and documents.get("versioning") in _VERSIONED
     has_agents = all("create" in _interactions(_resource(capabilities, name)) for name in ("Device", "Provenance"))
     return replace(
         profile,
         conditional_create=_settle(profile.conditional_create, declared=documents.get("conditionalCreate") is True),
         provenance=_settle(profile.provenance, declared=has_agents),
+        replace=("put" if can_replace else "none") if profile.replace == "declared" else profile.replace,
     )
 
 

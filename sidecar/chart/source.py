@@ -7,8 +7,10 @@ whole resource rejects fields that real EHRs send.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -28,6 +30,10 @@ DOC_STATUSES = frozenset(
     {"preliminary", "final", "amended", "entered-in-error"}
     | {"registered", "partial", "corrected", "appended", "cancelled", "deprecated", "unknown"}
 )
+# FHIR's dateTime: a time has seconds and a zone. A leap second is one, 24:00 is not.
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
+_ZONE = r"(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)"
+_TIME = re.compile(rf"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?{_ZONE}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class SourceNote:
 
     `version` is `meta.versionId`, else `meta.lastUpdated`, else a digest of the content. `subject`
     and `encounter` are references as written, `department` is the practice setting; None where absent.
+    `period` holds valid FHIR dateTimes only: a time without a zone is dropped to its date, what is no
+    date is left out.
     """
 
     id: str
@@ -87,7 +95,19 @@ def parse_source(resource: Mapping[str, Any]) -> SourceNote:
 def content_digest(resource: Mapping[str, Any]) -> str:
     """Stands in for a version where the server gives none: the same content is the same version."""
     kept = {name: value for name, value in resource.items() if name not in ("meta", "text")}
-    return hashlib.sha256(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    return hashlib.sha256(_canonical(kept)).hexdigest()[:32]
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    """Write content in one form; what orjson refuses (long integers, lone surrogates, depth) the slow way."""
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        pass
+    try:
+        return json.dumps(content, sort_keys=True, ensure_ascii=True).encode()
+    except RecursionError:
+        return _invalid()  # type: ignore[no-any-return]  # _invalid raises
 
 
 def _invalid() -> Any:  # noqa: ANN401 - never returns, and typing.NoReturn would make `or` unreachable
@@ -163,8 +183,26 @@ def _department(resource: Mapping[str, Any], context: Mapping[str, Any]) -> str 
     return next((code for _, code in _codes([setting])), None) or _string(setting, "text")
 
 
-def _period(period: Mapping[str, Any]) -> Mapping[str, str]:
-    return {name: value for name, value in period.items() if name in ("start", "end") and isinstance(value, str)}
+def _period(period: Mapping[str, Any]) -> Mapping[str, str] | None:
+    found = ((name, _datetime(period.get(name))) for name in ("start", "end"))
+    return {name: value for name, value in found if value} or None
+
+
+def _datetime(value: object) -> str | None:
+    """Return a FHIR dateTime as it came, its date alone when the time is not whole, else None.
+
+    Real systems send local times without a zone. A zone made up here could move the visit to another day.
+    """
+    if not isinstance(value, str):
+        return None
+    day, separator, time = value.partition("T")
+    if not _DATE.fullmatch(day) or (separator and len(day) < len("YYYY-MM-DD")):
+        return None
+    try:
+        date.fromisoformat(day + "-01-01"[len(day) - len("YYYY") :])
+    except ValueError:
+        return None
+    return value if _TIME.fullmatch(time) else day
 
 
 def _instant(value: object) -> datetime | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run one command, return its exit code.
 
     What is wrong with settings or input ends as one message that says what to do, never as a stack.
+    Output that nobody reads any more is done; output that cannot be written is the environment's fault.
     """
     options = build_parser().parse_args(argv)
     command = importlib.import_module(f"sidecar.cli.{options.command}")
     try:
         code: int = command.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ConfigError as error:
         print(f"sidecar: {error}", file=sys.stderr)
         return WRONG_USE
@@ -36,10 +41,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sidecar: {error.code}: {error}", file=sys.stderr)
         return ENVIRONMENT
     except BrokenPipeError:
+        _drop_output()
         return DONE  # the reader of our output has seen enough
+    except OSError as error:
+        _drop_output()
+        print(f"sidecar: {type(error).__name__}: {error.strerror or 'failed'}", file=sys.stderr)
+        return ENVIRONMENT
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere: the interpreter's own flush at exit would fail again, with a stack."""
+    with suppress(OSError, ValueError, AttributeError):
+        output = sys.stdout.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.cli import DONE, WRONG_USE, add_config
 from sidecar.drafting.task import TaskKind
+from sidecar.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     import argparse
@@ -52,13 +53,24 @@ async def _run(options: argparse.Namespace, settings: Settings) -> int:
             print(f"sidecar draft: no mapping for task {kind.value} in mappings/tasks", file=sys.stderr)
             return WRONG_USE
         documents = read_documents(options.file, jsonl=options.jsonl)
-        try:
-            for document in tqdm(documents, unit=" notes", disable=None if options.jsonl else True, file=sys.stderr):
-                print(json.dumps(await _draft(bench, document, kind, lexicon)), flush=options.jsonl)
-        except OSError as error:
-            print(f"sidecar draft: cannot read {options.file}: {error.strerror}", file=sys.stderr)
-            return WRONG_USE
+        for document in tqdm(documents, unit=" notes", disable=None if options.jsonl else True, file=sys.stderr):
+            print(await _line(bench, document, kind, lexicon), flush=options.jsonl)
     return DONE
+
+
+async def _line(bench: Workbench, document: Document, kind: TaskKind, lexicon: NoteLexicon) -> str:
+    """Return the output line of a document, whatever happens to it; settings and outages end the command."""
+    from sidecar.cli.inputs import tell_unexpected
+    from sidecar.oneshot import ended
+    from sidecar.outcomes import DeadLetterCode
+
+    try:
+        return json.dumps(await _draft(bench, document, kind, lexicon))
+    except (ConfigError, TransientError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one document must not end the rest
+        tell_unexpected(error)
+        return json.dumps({"id": document.id, **ended("dead-lettered", DeadLetterCode.POISON.value)})
 
 
 async def _draft(bench: Workbench, document: Document, kind: TaskKind, lexicon: NoteLexicon) -> dict[str, Any]:

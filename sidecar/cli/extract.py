@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sidecar.cli import DONE, WRONG_USE, add_config
+from sidecar.cli import DONE, add_config
 
 if TYPE_CHECKING:
     import argparse
@@ -39,22 +39,24 @@ def run(options: argparse.Namespace) -> int:
 
     lexicon = NoteLexicon.load(load_settings(options.config).mappings.dir)
     documents = read_documents(options.file, jsonl=options.jsonl)
-    try:
-        for document in tqdm(documents, unit=" notes", disable=None if options.jsonl else True, file=sys.stderr):
-            print(json.dumps(_report(document, lexicon)), flush=options.jsonl)
-    except OSError as error:
-        print(f"sidecar extract: cannot read {options.file}: {error.strerror}", file=sys.stderr)
-        return WRONG_USE
+    for document in tqdm(documents, unit=" notes", disable=None if options.jsonl else True, file=sys.stderr):
+        print(_line(document, lexicon), flush=options.jsonl)
     return DONE
 
 
-def _report(document: Document, lexicon: NoteLexicon) -> dict[str, Any]:
-    from sidecar.errors import Ended
+def _line(document: Document, lexicon: NoteLexicon) -> str:
+    """Return the output line of a document, whatever happens to it."""
+    from sidecar.cli.inputs import tell_unexpected
+    from sidecar.errors import DeadLetterEvent, Ended
+    from sidecar.outcomes import DeadLetterCode
 
     try:
-        return {"id": document.id, **_ok(document.read_text(lexicon))}
+        return json.dumps({"id": document.id, **_ok(document.read_text(lexicon))})
     except Ended as end:
-        return {"id": document.id, **_refused(end)}
+        return json.dumps({"id": document.id, **_refused(end)})
+    except Exception as error:  # noqa: BLE001 - one document must not end the rest
+        tell_unexpected(error)
+        return json.dumps({"id": document.id, **_refused(DeadLetterEvent(DeadLetterCode.POISON))})
 
 
 def _ok(note: NoteText) -> dict[str, Any]:

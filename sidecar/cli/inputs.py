@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sidecar.errors import DeadLetterEvent, ParkEvent
+from sidecar.errors import ConfigError, DeadLetterEvent, ParkEvent
 from sidecar.note import Attachment, NoteLexicon, NoteText, attachments, choose, decode_base64, read_attachment
 from sidecar.outcomes import DeadLetterCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import BinaryIO
 
 STDIN = "-"
 SOURCES = ("DocumentReference", "DiagnosticReport")
@@ -58,13 +61,29 @@ class Document:
 def read_documents(file: str, *, jsonl: bool) -> Iterator[Document]:
     """Yield the documents of a file or of standard input (``-``), with `jsonl` one a line, in order.
 
-    Blank lines are none. Raises `OSError` where the file cannot be read.
+    A document that our own code fails on is `poison`. Raises `ConfigError` where the file cannot be read.
     """
     if jsonl:
-        yield from _read_lines(file)
+        for line in read_lines(file):
+            yield _guarded(partial(parse_line, line))
         return
-    data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
-    yield parse_file(data, None if file == STDIN else file)
+    with _opened(file) as stream:
+        data = stream.read()
+    yield _guarded(partial(parse_file, data, None if file == STDIN else file))
+
+
+def read_lines(file: str) -> Iterator[bytes]:
+    """Yield every line of a file or of standard input (``-``), blank ones too: an answer is owed to each.
+
+    Raises `ConfigError` where the file cannot be read.
+    """
+    with _opened(file) as stream:
+        yield from stream
+
+
+def tell_unexpected(error: Exception) -> None:
+    """Name a fault of our own code on stderr by its class alone: its text may quote the document (PHI)."""
+    print(f"sidecar: a document failed with {type(error).__name__}", file=sys.stderr)
 
 
 def parse_line(line: bytes) -> Document:
@@ -89,16 +108,27 @@ def parse_file(data: bytes, file: str | None) -> Document:
     return Document(name, attachments=(Attachment(_MEDIA_TYPES.get(suffix), data),))
 
 
-def _read_lines(file: str) -> Iterator[Document]:
-    if file == STDIN:
-        yield from _documents(sys.stdin.buffer)
-        return
-    with Path(file).open("rb") as lines:
-        yield from _documents(lines)
+def _guarded(parse: Callable[[], Document]) -> Document:
+    try:
+        return parse()
+    except Exception as error:  # noqa: BLE001 - one document must not end the rest
+        tell_unexpected(error)
+        return Document(None, fault=DeadLetterCode.POISON)
 
 
-def _documents(lines: Iterable[bytes]) -> Iterator[Document]:
-    return (parse_line(line) for line in lines if line.strip())
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    """Open the input; only its own errors are wrong use, those of the output are not."""
+    try:
+        if file != STDIN:
+            with Path(file).open("rb") as stream:
+                yield stream
+        elif sys.stdin is None:
+            raise ConfigError("cannot read -: standard input is closed")
+        else:
+            yield sys.stdin.buffer
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
 
 
 def _of_resource(value: dict[str, Any]) -> Document:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidecar.cli import DONE, FAILED, add_config
+from sidecar.errors import ConfigError, LedgerUnavailable
 
 if TYPE_CHECKING:
     import argparse
@@ -26,10 +29,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse's type for it 
     listing.add_argument("--state", metavar="S", help="only this state, such as parked, filed, unknown, attention")
     listing.add_argument("--jsonl", action="store_true", help="one JSON object a line")
     show = actions.add_parser("show", help="everything about one draft, as JSON")
-    show.add_argument("id", metavar="ID")
+    show.add_argument("id", metavar="ID", help="a draft id, or its first characters")
     retry = actions.add_parser("retry", help="make parked work due now; a running worker takes it up")
     which = retry.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", nargs="?", metavar="ID")
+    which.add_argument("id", nargs="?", metavar="ID", help="a draft id, or its first characters")
     which.add_argument("--reason", metavar="R", help="all work parked for this reason")
     for action in (listing, show, retry):
         add_config(action)
@@ -44,12 +47,44 @@ async def _run(options: argparse.Namespace) -> int:
     from sidecar.settings import load_settings
 
     actions = {"list": _list, "show": _show, "retry": _retry}
-    async with open_ledger(load_settings(options.config).ledger.url) as ledger:
+    url = load_settings(options.config).ledger.url
+    require_ledger_file(url)
+    async with open_ledger(url) as ledger:
         return await actions[options.action](ledger, options)
 
 
+def require_ledger_file(url: str) -> None:
+    """Raise `LedgerUnavailable` where a SQLite ledger is not there: opening it would make an empty one.
+
+    SQLite writes its log beside the file, so that the folder must be writable for reading too. Other databases, and
+    URLs that `open_ledger` refuses, pass.
+    """
+    path = _sqlite_file(url)
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise LedgerUnavailable(f"the folder {path.parent} of ledger.url does not exist")
+    if not path.is_file():
+        raise LedgerUnavailable(f"there is no ledger at {path}; `sidecar run` makes it, ledger.url names it")
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise LedgerUnavailable(f"{path} and its folder must be writable for this user")
+
+
+def _sqlite_file(url: str) -> Path | None:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return None
+    database = parsed.database or ":memory:"
+    if parsed.get_backend_name() != "sqlite" or database == ":memory:" or database.startswith("file:"):
+        return None
+    return Path(database).absolute()
+
+
 async def _list(ledger: SqlLedger, options: argparse.Namespace) -> int:
-    from sidecar.errors import ConfigError
     from sidecar.ledger.ledger import State
 
     if options.state is not None and options.state not in list(State):
@@ -65,7 +100,7 @@ async def _list(ledger: SqlLedger, options: argparse.Namespace) -> int:
 
 
 async def _show(ledger: SqlLedger, options: argparse.Namespace) -> int:
-    entry = await ledger.get(options.id)
+    entry = await _find(ledger, options.id)
     if entry is None:
         return _none(options.id)
     more = {
@@ -81,11 +116,27 @@ async def _show(ledger: SqlLedger, options: argparse.Namespace) -> int:
 
 
 async def _retry(ledger: SqlLedger, options: argparse.Namespace) -> int:
-    count = await ledger.retry(draft_id=options.id, reason=options.reason)
+    entry = await _find(ledger, options.id) if options.id else None
+    count = await ledger.retry(draft_id=entry.draft_id if entry else options.id, reason=options.reason)
     if count == 0:
         return _none(options.id or options.reason)
     print(f"{count} due now")
     return DONE
+
+
+async def _find(ledger: SqlLedger, name: str) -> Entry | None:
+    """Return the entry of a draft id or of the only one that begins so: drafts print eight characters.
+
+    Raises `ConfigError` where several do.
+    """
+    if not name:
+        return None
+    if exact := await ledger.get(name):
+        return exact
+    found = [entry for entry in await ledger.list_entries() if entry.draft_id.startswith(name)]
+    if len(found) > 1:
+        raise ConfigError(f"{len(found)} draft ids begin with '{name}'; give more of it")
+    return found[0] if found else None
 
 
 def _none(what: str) -> int:

@@ -8,17 +8,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.cli import DONE, WRONG_USE, add_config
+from sidecar.cli import DONE, add_config
 from sidecar.drafting.task import TaskKind
+from sidecar.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from sidecar.note.text import NoteText
     from sidecar.review import Finding, PlainReview, ReviewPolicy
 
-NOT_JSON, INVALID_LINE = "not-json", "invalid-line"
+NOT_JSON, INVALID_LINE, POISON = "not-json", "invalid-line", "poison"
+_BOM = b"\xef\xbb\xbf"
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
@@ -42,72 +44,85 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse's type for it 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one line of JSON for two files, or one for every line of input."""
+    """Print one line of JSON for two files, or one for every line of input, blank lines too.
+
+    Every line has `id`, `statements`, `not_carried_over` and `verdict`. A line that cannot be checked is
+    `blocked`, with both lists empty, and it alone has `outcome` (`refused`) and `reason` (`not-json`,
+    `invalid-line`, `poison`) beside them.
+    """
     from sidecar.mappings import load_lexicon
     from sidecar.review import policy_from
     from sidecar.settings import load_settings
 
     if options.jsonl == bool(options.source or options.draft) or bool(options.source) != bool(options.draft):
-        return _wrong_use("give --source and --draft, or --jsonl")
+        raise ConfigError("give --source and --draft, or --jsonl")
     policy = policy_from(load_lexicon("critical-items", load_settings(options.config).mappings.dir))
-    try:
-        reports = _of_lines(options.file, policy) if options.jsonl else _of_files(options.source, options.draft, policy)
-        for report in reports:
-            print(json.dumps(report), flush=options.jsonl)
-    except OSError as error:
-        return _wrong_use(f"cannot read {error.filename}: {error.strerror}")
+    reports = _of_lines(options.file, policy) if options.jsonl else _of_files(options.source, options.draft, policy)
+    for report in reports:
+        print(json.dumps(report), flush=options.jsonl)
     return DONE
 
 
-def _wrong_use(message: str) -> int:
-    print(f"sidecar review: {message}", file=sys.stderr)
-    return WRONG_USE
-
-
 def _of_files(source: Path, draft: Path, policy: ReviewPolicy) -> Iterator[dict[str, Any]]:
+    yield _report(draft.name, _read_text(source), _read_text(draft), policy)
+
+
+def _read_text(path: Path) -> str:
     from sidecar.note.decode import decode
 
-    yield _report(draft.name, decode(source.read_bytes()).text, decode(draft.read_bytes()).text, policy)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    return decode(data).text
 
 
 def _of_lines(file: str, policy: ReviewPolicy) -> Iterator[dict[str, Any]]:
-    if file == "-":
-        yield from _reports(sys.stdin.buffer, policy)
-        return
-    with Path(file).open("rb") as lines:
-        yield from _reports(lines, policy)
-
-
-def _reports(lines: Iterable[bytes], policy: ReviewPolicy) -> Iterator[dict[str, Any]]:
     from tqdm import tqdm
 
-    for line in tqdm(lines, unit=" drafts", disable=None, file=sys.stderr):
-        if line.strip():
-            yield _of_line(line, policy)
+    from sidecar.cli.inputs import read_lines
+
+    for line in tqdm(read_lines(file), unit=" drafts", disable=None, file=sys.stderr):
+        yield _of_line(line, policy)
 
 
 def _of_line(line: bytes, policy: ReviewPolicy) -> dict[str, Any]:
     try:
-        data = json.loads(line)
+        data = json.loads(line.removeprefix(_BOM), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return _refused(None, NOT_JSON)
     if not isinstance(data, dict):
         return _refused(None, INVALID_LINE)
-    name, source, draft = data.get("id"), data.get("source"), data.get("draft")
+    name, source, draft = _name(data.get("id")), data.get("source"), data.get("draft")
     if not isinstance(source, str) or not isinstance(draft, str):
         return _refused(name, INVALID_LINE)
     return _report(name, source, draft, policy)
 
 
+def _no_constant(_name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON has not (RFC 8259)."""
+    raise ValueError("not JSON")
+
+
+def _name(value: object) -> str | int | None:
+    """Return an id to echo: text or a whole number; 1e999 would come back as Infinity."""
+    return value if isinstance(value, str | int) else None
+
+
 def _refused(name: object, reason: str) -> dict[str, Any]:
-    head = {"id": name, "outcome": "refused", "reason": reason}
-    return {**head, "statements": [], "not_carried_over": [], "verdict": "blocked"}
+    checked = {"id": name, "statements": [], "not_carried_over": [], "verdict": "blocked"}
+    return {**checked, "outcome": "refused", "reason": reason}
 
 
 def _report(name: object, source: str, draft: str, policy: ReviewPolicy) -> dict[str, Any]:
+    from sidecar.cli.inputs import tell_unexpected
     from sidecar.review import review_plain
 
-    reviewed = review_plain(_note(source), _note(draft), policy)
+    try:
+        reviewed = review_plain(_note(source), _note(draft), policy)
+    except Exception as error:  # noqa: BLE001 - one draft must not end the rest
+        tell_unexpected(error)
+        return _refused(name, POISON)
     return {"id": name, **_as_json(reviewed)}
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from sidecar.errors import SkipEvent
-from sidecar.mappings import label_key
 from sidecar.outcomes import SkipReason
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def check_status(facts: NoteFacts) -> None:
 
 def check_labels(facts: NoteFacts, mappings: Mappings) -> None:
     """Raise `SkipEvent` for a document under a label of mappings/notes/restricted.yaml."""
-    if any(label_key(system, code) in mappings.restricted for system, code in facts.security):
+    if any(mappings.is_restricted(system, code) for system, code in facts.security):
         raise SkipEvent(SkipReason.RESTRICTED)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import math
 import ssl
+import time
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
@@ -33,9 +37,10 @@ if TYPE_CHECKING:
 
     from sidecar.settings import KafkaSettings
 
+# How soon a topic that was created or allowed meanwhile is found; aiokafka's own 5 minutes try an operator's patience.
+METADATA_MILLISECONDS = 60_000
 PROBE_MILLISECONDS = 5000
 GROUP_COORDINATOR = 0  # the other kind of coordinator is of transactions
-WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -47,10 +52,15 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """
     if not settings.bootstrap_servers:
         raise ConfigError("kafka.bootstrap_servers is empty: set it, or SIDECAR_KAFKA__BOOTSTRAP_SERVERS")
-    options: dict[str, Any] = {
+    return {
         "bootstrap_servers": list(settings.bootstrap_servers),
-        "security_protocol": settings.security_protocol,
+        "metadata_max_age_ms": METADATA_MILLISECONDS,
+        **_security(settings),
     }
+
+
+def _security(settings: KafkaSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {"security_protocol": settings.security_protocol}
     if settings.security_protocol.startswith("SASL"):
         options |= _login(settings)
     if settings.security_protocol.endswith("SSL"):
@@ -74,6 +84,10 @@ def _login(settings: KafkaSettings) -> dict[str, Any]:
     }
 
 
+class TokenExpired(OSError):
+    """Of the kind that aiokafka takes for a server out of reach, and tries again."""
+
+
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types
     """An access token that somebody else renews: a projected service account token, or an agent of the IdP."""
 
@@ -81,10 +95,27 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships 
         self._path = path
 
     async def token(self) -> str:
-        """Return the token as it is now. Raises `OSError`, on which aiokafka tries again later."""
+        """Return the token as it is now. Raises `OSError`, on which aiokafka tries again later.
+
+        An expired one is not even offered: aiokafka 0.14 overlooks the broker's refusal (it ends after one step,
+        RFC 7628 has two), and a client that starts so finds no broker until it is opened again.
+        """
         # What is no text is no token: the broker refuses it, and the next connection reads the file again.
         text = await asyncio.to_thread(self._path.read_text, encoding="utf-8", errors="replace")
-        return text.strip()
+        token = text.strip()
+        if expiry(token) <= time.time():
+            raise TokenExpired
+        return token
+
+
+def expiry(token: str) -> float:
+    """Return the time in seconds at which a JWT expires; infinity when it does not say, or is no JWT."""
+    try:
+        body = token.split(".")[1]
+        expires = orjson.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["exp"]
+    except (IndexError, KeyError, TypeError, ValueError):
+        return math.inf
+    return float(expires) if isinstance(expires, int | float) else math.inf
 
 
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
@@ -109,11 +140,11 @@ async def find_faults(settings: KafkaSettings) -> list[str]:
     the first server that lets us in. It creates no topic and joins no group; that a topic which may be
     described may also be read or written is not asked. Raises `ConfigError`.
     """
-    options = client_options(settings)
+    servers, security = client_options(settings)["bootstrap_servers"], _security(settings)
     faults = []
-    for host, port, _family in collect_hosts(options.pop("bootstrap_servers"), randomize=False):
+    for host, port, _family in collect_hosts(servers, randomize=False):
         try:
-            connection = await create_conn(host, port, request_timeout_ms=PROBE_MILLISECONDS, **options)
+            connection = await create_conn(host, port, request_timeout_ms=PROBE_MILLISECONDS, **security)
         except (KafkaError, OSError, TimeoutError) as error:
             faults.append(f"{host}:{port} {_explain(error)}")
             continue
@@ -126,33 +157,50 @@ async def find_faults(settings: KafkaSettings) -> list[str]:
     return faults
 
 
+# The first that fits: a certificate's error is an SSLError too, and that an OSError.
+EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (ssl.SSLCertVerificationError,),
+        "has a certificate that kafka.ssl_cafile does not vouch for, or one for another host name",
+    ),
+    (
+        (TokenExpired,),
+        "was not tried: the token of kafka.sasl_oauthbearer_token_file has expired; does its agent run?",
+    ),
+    (
+        (SaslAuthenticationFailed,),
+        "refuses the login; check kafka.sasl_username, sasl_password_file and sasl_mechanism",
+    ),
+    (
+        (UnsupportedSaslMechanismError,),
+        "does not offer this kafka.sasl_mechanism; take one that it does",
+    ),
+    (
+        (IllegalSaslStateError,),
+        "asks for no login on this port; check the port and kafka.security_protocol",
+    ),
+    (
+        (ssl.SSLError, ConnectionResetError, KafkaConnectionError),
+        "hangs up; does kafka.security_protocol fit this port, and does it want kafka.ssl_certfile?",
+    ),
+    (
+        (TimeoutError,),
+        "does not answer; is this the port of a Kafka broker?",
+    ),
+)
+
+
 def _explain(error: Exception) -> str:
-    match error:
-        case ssl.SSLCertVerificationError(verify_code=code) if code in WRONG_NAME:
-            return "has a certificate for another host name; kafka.bootstrap_servers must use a name that is in it"
-        case ssl.SSLCertVerificationError():
-            return "has a certificate that is not trusted; kafka.ssl_cafile must name the CA that signed it"
-        case SaslAuthenticationFailed():
-            return "refuses the login; check kafka.sasl_username, sasl_password_file and sasl_mechanism"
-        case UnsupportedSaslMechanismError():
-            return "does not offer this kafka.sasl_mechanism; take one that it does"
-        case IllegalSaslStateError():
-            return "asks for no login on this port; check the port and kafka.security_protocol"
-        case ssl.SSLError() | ConnectionResetError() | KafkaConnectionError():
-            return (
-                "hangs up; does kafka.security_protocol fit this port,"
-                " and does it want a client certificate (kafka.ssl_certfile)?"
-            )
-        case TimeoutError():
-            return "does not answer; is this the port of a Kafka broker?"
-        case _:
-            return f"is not reachable ({type(error).__name__}); check address, port and firewall"
+    for kinds, explanation in EXPLANATIONS:
+        if isinstance(error, kinds):
+            return explanation
+    return f"is not reachable ({type(error).__name__}); check address, port and firewall"
 
 
 def _explain_silence(error: Exception, settings: KafkaSettings) -> str:
     """Explain a connection that was made and then broke: aiokafka takes a refused token for accepted."""
     if settings.security_protocol.startswith("SASL") and settings.sasl_mechanism == "OAUTHBEARER":
-        return "refuses the token of kafka.sasl_oauthbearer_token_file; has it expired, do issuer and audience fit?"
+        return "refuses the token of kafka.sasl_oauthbearer_token_file; are issuer, audience and scope what it expects?"
     return _explain(error)
 
 

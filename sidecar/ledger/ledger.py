@@ -49,7 +49,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row. `target_version` and `text_digest` are those read back right after filing."""
+    """One row. `target_version` and `text_digest` are those read back right after filing.
+
+    While the row is `sending` or `unknown`, `text_digest` is that of the text sent. `replaces` is the
+    draft id of the row whose draft this one takes, or took, the place of on the same target.
+    """
 
     draft_id: str
     key: Key
@@ -58,6 +62,7 @@ class Entry:
     target: str | None
     target_version: str | None
     text_digest: str | None
+    replaces: str | None
     owner: str | None
     attempts: int
     retry_at: datetime | None
@@ -78,17 +83,20 @@ class Refusal(StrEnum):
 class Claimed:
     """The claim is ours while `token` stands in the row.
 
-    `claims` counts this one and those before it that ended without an outcome: workers that died.
+    `deaths` counts the workers that began to draft it and never ended.
+    `earlier` is the row of an earlier source version whose draft is to be replaced. It is `replaced` for
+    as long as the claim lasts, and `filed` again when the claim ends without a write.
     """
 
     draft_id: str
     token: str
-    claims: int = 1
+    deaths: int = 0
+    earlier: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A create was under way when its worker ended; `entry` says what is known of it."""
+    """A write was under way when its worker ended; `entry` says what is known of it."""
 
     entry: Entry
 
@@ -96,16 +104,27 @@ class Unsettled:
 class Ledger(Protocol):
     """Raises `LedgerUnavailable` when the store does not answer. Every method is one transaction."""
 
-    async def claim(self, draft_id: str, key: Key) -> Claimed | Unsettled | Refusal:
-        """Claim the right to draft for `key`, over parked work and over claims that a dead worker left."""
+    async def claim(self, draft_id: str, key: Key, *, replacing: bool) -> Claimed | Unsettled | Refusal:
+        """Claim the right to draft for `key`, over parked work and over claims that a dead worker left.
+
+        With `replacing`, over an earlier version's open draft too; without, that is `DRAFT_OPEN`.
+        """
         ...
 
-    async def start_sending(self, claim: Claimed) -> bool:
+    async def start_sending(self, claim: Claimed, text_digest: str) -> bool:
         """Move `claimed` to `sending`; False when somebody else took the claim over."""
         ...
 
     async def adopt(self, entry: Entry) -> Claimed | None:
-        """Claim an unsettled row whose create surely did not happen; None when the row has moved on."""
+        """Claim an unsettled row whose write surely did not happen; None when the row has moved on."""
+        ...
+
+    async def drop_target(self, claim: Claimed) -> bool:
+        """Discard the earlier draft, which is gone: the claim goes on to a new one. False when it is not ours."""
+        ...
+
+    async def give_way(self, claim: Claimed, state: State, version: str | None, reason: str) -> None:
+        """Give the earlier draft the `state` that a person brought it to; the claim ends in `attention`."""
         ...
 
     async def record_filed(self, claim: Claimed, target: str, version: str | None, text_digest: str | None) -> None: ...
@@ -120,9 +139,18 @@ class Ledger(Protocol):
         """Park a draft that the server refused for good."""
         ...
 
-    async def release(self, claim: Claimed) -> None:
-        """Give a claim back as if it had never been: nothing was written."""
+    async def release(self, claim: Claimed, *, wanted: bool) -> None:
+        """Give a claim back as if it had never been: nothing was written.
+
+        Work that was parked before is parked again while it is still `wanted`.
+        """
         ...
+
+    async def begin_drafting(self, claim: Claimed) -> None:
+        """Leave a mark before a document meets parsers and engine; it stays when the worker dies of it."""
+        ...
+
+    async def end_drafting(self, claim: Claimed) -> None: ...
 
     async def park(self, draft_id: str, key: Key, reason: str, retry_at: datetime | None) -> None:
         """Park what wrote nothing; a row with a draft, or a create under way, is left as it is."""
@@ -131,10 +159,15 @@ class Ledger(Protocol):
     async def record_attention(self, draft_id: str, key: Key, reason: str) -> None: ...
 
     async def observe(self, draft_id: str, state: State, target: str, version: str | None) -> bool:
-        """Settle an own draft by what was seen of it; False when its row does not allow the step."""
+        """Settle an own draft by what was seen of it; False when its row does not allow the step.
+
+        A draft that is about to be replaced is settled too: the claim on it gives way.
+        """
         ...
 
-    async def find_draft(self, target: str) -> Entry | None: ...
+    async def find_draft(self, target: str) -> Entry | None:
+        """Return the row whose draft `target` holds, as far as it is known."""
+        ...
 
     async def get(self, draft_id: str) -> Entry | None: ...
 

@@ -38,6 +38,7 @@ drafts = Table(
     Column("target", String),
     Column("target_version", String),
     Column("text_digest", String(64)),
+    Column("replaces", String(36)),
     Column("owner", String(32)),
     Column("attempts", Integer, nullable=False, default=0),
     Column("retry_at", UtcDateTime),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, event, insert, or_, select, update
@@ -14,19 +14,23 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from sidecar.errors import ConfigError, LedgerUnavailable
-from sidecar.ledger.ledger import PERSON, Claimed, Entry, Key, Refusal, State, Unsettled
+from sidecar.ledger.ledger import LIVE, PERSON, Claimed, Entry, Key, Refusal, State, Unsettled
 from sidecar.ledger.schema import drafts, metadata
 from sidecar.versions import is_newer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.sql import ColumnElement
 
 ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite"}
+LEFT_ALONE = timedelta(hours=1)
+"""A claim this old was left by a worker that died with parked work; taking it over fences whoever still has it."""
 _UNSETTLED = (State.SENDING, State.UNKNOWN)
+_UNDER_WAY = (State.CLAIMED, State.SENDING)
 _OPEN_TO_OBSERVE = (*_UNSETTLED, State.FILED, State.EDITED, State.ATTENTION)
+_NO_TARGET = dict.fromkeys(("target", "target_version", "text_digest", "replaces"))
 
 
 class SqlLedger:
@@ -49,42 +53,44 @@ class SqlLedger:
         async with self._transaction() as connection:
             await connection.execute(select(1))
 
-    async def claim(self, draft_id: str, key: Key) -> Claimed | Unsettled | Refusal:
+    async def claim(self, draft_id: str, key: Key, *, replacing: bool) -> Claimed | Unsettled | Refusal:
         async with self._transaction() as connection:
-            rows = await connection.execute(select(drafts).where(_same_source(key)))
-            entries = [entry_of(row) for row in rows.mappings()]
+            entries = await _select(connection, _same_source(key))
             same = next((entry for entry in entries if entry.draft_id == draft_id), None)
             others = [entry for entry in entries if entry.draft_id != draft_id]
-            if same is not None and same.state not in (State.CLAIMED, State.PARKED):
-                return Unsettled(same) if same.state in _UNSETTLED else Refusal.HANDLED
+            if same is not None and (answer := _judge_same(same)) is not None:
+                return answer
             if (answer := _judge_others(key, others)) is not None:
                 return answer
+            if not replacing and any(entry.state is State.FILED for entry in others):
+                return Refusal.DRAFT_OPEN
             await self._clear_older(connection, others)
-            return await self._take(connection, draft_id, key, same)
+            return await self._take(connection, _row(draft_id, key, self._now()), same, _draft_in_place(entries))
 
     async def _clear_older(self, connection: AsyncConnection, others: Sequence[Entry]) -> None:
-        """Older versions that were claimed or parked wrote nothing and will not: the newest version wins."""
-        older = [entry.draft_id for entry in others if entry.state in (State.CLAIMED, State.PARKED)]
-        if older:
-            values = {"state": State.REPLACED, "reason": "superseded", "owner": None, "updated": self._now()}
-            await connection.execute(update(drafts).where(drafts.c.draft_id.in_(older)).values(values))
+        """Make room: the newest version wins over an open draft, and over older work that wrote nothing."""
+        for entry in others:
+            if entry.state is State.FILED:
+                await self._change(connection, entry.draft_id, {"state": State.REPLACED})
+            elif entry.state in (State.CLAIMED, State.PARKED):
+                values = {"state": State.REPLACED, "reason": "superseded", "owner": None}
+                await self._change(connection, entry.draft_id, _NO_TARGET | values)
 
-    async def _take(self, connection: AsyncConnection, draft_id: str, key: Key, same: Entry | None) -> Claimed:
-        token, now = secrets.token_hex(16), self._now()
-        attempts = 1
+    async def _take(
+        self, connection: AsyncConnection, row: dict[str, Any], same: Entry | None, earlier: Entry | None
+    ) -> Claimed:
+        # What was parked keeps its reason and time: a worker that dies with it must not lose it.
+        attempts = same.attempts if same is not None else 0
+        draft_id, token = row["draft_id"], secrets.token_hex(16)
+        values = {"state": State.CLAIMED, "owner": token, "attempts": attempts, **_target_of(earlier)}
         if same is None:
-            values = {"state": State.CLAIMED, "owner": token, "attempts": attempts}
-            await connection.execute(insert(drafts).values(**_row(draft_id, key, now), **values))
+            await connection.execute(insert(drafts).values(**row, **values))
         else:
-            # Parked work was given up in order; only a claim that its worker did not end counts against it.
-            attempts = same.attempts + 1 if same.state is State.CLAIMED else 1
-            values = {"state": State.CLAIMED, "owner": token, "attempts": attempts, "updated": now}
-            values |= {"reason": None, "retry_at": None}
-            await connection.execute(update(drafts).where(drafts.c.draft_id == draft_id).values(values))
-        return Claimed(draft_id, token, attempts)
+            await self._change(connection, draft_id, values)
+        return Claimed(draft_id, token, attempts, earlier)
 
-    async def start_sending(self, claim: Claimed) -> bool:
-        return await self._step(claim, (State.CLAIMED,), {"state": State.SENDING})
+    async def start_sending(self, claim: Claimed, text_digest: str) -> bool:
+        return await self._step(claim, (State.CLAIMED,), {"state": State.SENDING, "text_digest": text_digest})
 
     async def adopt(self, entry: Entry) -> Claimed | None:
         token = secrets.token_hex(16)
@@ -95,7 +101,40 @@ class SqlLedger:
                 .where(drafts.c.updated == entry.updated)
                 .values(state=State.CLAIMED, reason=None, retry_at=None, owner=token, updated=self._now())
             )
-        return Claimed(entry.draft_id, token) if result.rowcount == 1 else None
+            earlier = await _select(connection, drafts.c.draft_id == entry.replaces)
+        if result.rowcount != 1:
+            return None
+        return Claimed(entry.draft_id, token, earlier=earlier[0] if earlier else None)
+
+    async def drop_target(self, claim: Claimed) -> bool:
+        async with self._transaction() as connection:
+            entry = await _ours(connection, claim, _UNDER_WAY)
+            if entry is not None:
+                await self._part(connection, entry, _kept(entry), State.DISCARDED)
+        return entry is not None
+
+    async def give_way(self, claim: Claimed, state: State, version: str | None, reason: str) -> None:
+        async with self._transaction() as connection:
+            entry = await _ours(connection, claim, _UNDER_WAY)
+            if entry is not None:
+                await self._part(connection, entry, _aside(State.ATTENTION, reason), state, target_version=version)
+
+    async def _part(
+        self, connection: AsyncConnection, entry: Entry, values: Mapping[str, Any], state: State, **more: object
+    ) -> None:
+        """Take `entry` off the draft that it was to replace; that draft's own row gets `state`.
+
+        In this order: the database allows one live row at every moment.
+        """
+        await self._change(connection, entry.draft_id, {**_NO_TARGET, **values})
+        await self._give_back(connection, entry, state, **more)
+
+    async def _give_back(self, connection: AsyncConnection, entry: Entry, state: State, **more: object) -> None:
+        await connection.execute(
+            update(drafts)
+            .where(drafts.c.draft_id == entry.replaces, drafts.c.state == State.REPLACED)
+            .values(state=state, updated=self._now(), **more)
+        )
 
     async def record_filed(self, claim: Claimed, target: str, version: str | None, text_digest: str | None) -> None:
         values = {"state": State.FILED, "target": target, "target_version": version, "text_digest": text_digest}
@@ -115,68 +154,96 @@ class SqlLedger:
         await self._step(claim, _UNSETTLED, values)
 
     async def record_rejected(self, claim: Claimed, reason: str) -> None:
-        await self._step(claim, _UNSETTLED, {"state": State.PARKED, "reason": reason, "retry_at": None, "owner": None})
-
-    async def release(self, claim: Claimed) -> None:
         async with self._transaction() as connection:
-            await connection.execute(
-                delete(drafts).where(
-                    drafts.c.draft_id == claim.draft_id,
-                    drafts.c.owner == claim.token,
-                    drafts.c.state == State.CLAIMED,
-                )
-            )
+            entry = await _ours(connection, claim, _UNSETTLED)
+            if entry is not None:
+                await self._part(connection, entry, _aside(State.PARKED, reason), State.FILED)
+
+    async def release(self, claim: Claimed, *, wanted: bool) -> None:
+        async with self._transaction() as connection:
+            entry = await _ours(connection, claim, (State.CLAIMED,))
+            if entry is None:
+                return
+            if wanted and entry.reason is not None:
+                parked = _aside(State.PARKED, entry.reason) | {"retry_at": entry.retry_at or self._now()}
+                await self._part(connection, entry, parked, State.FILED)
+            else:
+                await connection.execute(delete(drafts).where(drafts.c.draft_id == entry.draft_id))
+                await self._give_back(connection, entry, State.FILED)
+
+    async def begin_drafting(self, claim: Claimed) -> None:
+        await self._step(claim, (State.CLAIMED,), {"attempts": drafts.c.attempts + 1})
+
+    async def end_drafting(self, claim: Claimed) -> None:
+        await self._step(claim, (State.CLAIMED,), {"attempts": 0})
 
     async def _step(self, claim: Claimed, states: Sequence[State], values: dict[str, Any]) -> bool:
         """Change the claim's row if it is still ours and in one of `states`."""
         async with self._transaction() as connection:
             result = await connection.execute(
-                update(drafts)
-                .where(drafts.c.draft_id == claim.draft_id, drafts.c.owner == claim.token)
-                .where(drafts.c.state.in_(states))
-                .values(**values, updated=self._now())
+                update(drafts).where(_is_ours(claim, states)).values(**values, updated=self._now())
             )
         return result.rowcount == 1
 
+    async def _change(self, connection: AsyncConnection, draft_id: str, values: Mapping[str, Any]) -> None:
+        changed = {**values, "updated": self._now()}
+        await connection.execute(update(drafts).where(drafts.c.draft_id == draft_id).values(changed))
+
     async def park(self, draft_id: str, key: Key, reason: str, retry_at: datetime | None) -> None:
-        values = {"state": State.PARKED, "reason": reason, "retry_at": retry_at, "owner": None}
-        await self._put_aside(draft_id, key, values)
+        await self._put_aside(draft_id, key, _aside(State.PARKED, reason) | {"retry_at": retry_at})
 
     async def record_attention(self, draft_id: str, key: Key, reason: str) -> None:
-        values = {"state": State.ATTENTION, "reason": reason, "retry_at": None, "owner": None}
-        await self._put_aside(draft_id, key, values)
+        await self._put_aside(draft_id, key, _aside(State.ATTENTION, reason))
 
     async def _put_aside(self, draft_id: str, key: Key, values: dict[str, Any]) -> None:
         """Insert, or change a row that wrote nothing; a row with a draft behind it is left alone."""
         async with self._transaction() as connection:
-            row = (await connection.execute(select(drafts).where(drafts.c.draft_id == draft_id))).mappings().first()
-            if row is None:
+            found = await _select(connection, drafts.c.draft_id == draft_id)
+            if not found:
                 await connection.execute(insert(drafts).values(**_row(draft_id, key, self._now()), **values))
-            elif entry_of(row).state in (State.CLAIMED, State.PARKED):
-                changed = {**values, "updated": self._now()}
-                await connection.execute(update(drafts).where(drafts.c.draft_id == draft_id).values(changed))
+            elif found[0].state in (State.CLAIMED, State.PARKED):
+                await self._part(connection, found[0], values, State.FILED)
 
     async def observe(self, draft_id: str, state: State, target: str, version: str | None) -> bool:
+        seen: dict[str, str | None] = {"target": target, "target_version": version, "reason": None}
         async with self._transaction() as connection:
             result = await connection.execute(
                 update(drafts)
                 .where(drafts.c.draft_id == draft_id, drafts.c.state.in_(_OPEN_TO_OBSERVE))
-                .values(state=state, target=target, target_version=version, reason=None, updated=self._now())
+                .values(state=state, **seen, updated=self._now())
             )
-        return result.rowcount == 1
+            if result.rowcount == 1:
+                return True
+            # A person was faster than the draft that was to replace this one.
+            claims = await _select(connection, (drafts.c.replaces == draft_id) & (drafts.c.state == State.CLAIMED))
+            for claim in claims:
+                values = _kept(claim) if state is State.DISCARDED else _aside(State.ATTENTION, "source-amended")
+                await self._part(connection, claim, values, state, **seen)
+        return bool(claims)
 
     async def find_draft(self, target: str) -> Entry | None:
-        return await self._first(drafts.c.target == target)
+        async with self._transaction() as connection:
+            entries = await _select(connection, drafts.c.target == target)
+        holder = max(entries, key=lambda entry: (entry.state in LIVE, entry.created), default=None)
+        if holder is None or holder.replaces is None or holder.state not in _UNDER_WAY:
+            return holder
+        return await self.get(holder.replaces)
 
     async def get(self, draft_id: str) -> Entry | None:
-        return await self._first(drafts.c.draft_id == draft_id)
+        async with self._transaction() as connection:
+            found = await _select(connection, drafts.c.draft_id == draft_id)
+        return found[0] if found else None
 
     async def list_entries(self, state: State | None = None) -> Sequence[Entry]:
         condition = drafts.c.state == state if state else drafts.c.state.is_not(None)
-        return await self._entries(condition, None)
+        async with self._transaction() as connection:
+            return await _select(connection, condition)
 
     async def take_due(self, next_retry: datetime, limit: int) -> Sequence[Entry]:
-        condition = drafts.c.state.in_((State.PARKED, State.UNKNOWN)) & (drafts.c.retry_at <= self._now())
+        waiting = drafts.c.state.in_((State.PARKED, State.UNKNOWN, State.CLAIMED, State.SENDING))
+        under_way = drafts.c.state.in_((State.CLAIMED, State.SENDING))
+        left = under_way & (drafts.c.updated <= self._now() - LEFT_ALONE) & drafts.c.retry_at.is_(None)
+        condition = (waiting & (drafts.c.retry_at <= self._now())) | left
         query = select(drafts).where(condition).order_by(drafts.c.retry_at).limit(limit)
         async with self._transaction() as connection:
             entries = [entry_of(row) for row in (await connection.execute(query)).mappings()]
@@ -199,18 +266,32 @@ class SqlLedger:
             )
         return result.rowcount
 
-    async def _first(self, condition: ColumnElement[bool]) -> Entry | None:
-        entries = await self._entries(condition, 1)
-        return entries[0] if entries else None
 
-    async def _entries(self, condition: ColumnElement[bool], limit: int | None) -> Sequence[Entry]:
-        query = select(drafts).where(condition).order_by(drafts.c.created, drafts.c.draft_id).limit(limit)
-        async with self._transaction() as connection:
-            return [entry_of(row) for row in (await connection.execute(query)).mappings()]
+async def _select(connection: AsyncConnection, condition: ColumnElement[bool]) -> Sequence[Entry]:
+    query = select(drafts).where(condition).order_by(drafts.c.created, drafts.c.draft_id)
+    return [entry_of(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def _ours(connection: AsyncConnection, claim: Claimed, states: Sequence[State]) -> Entry | None:
+    found = await _select(connection, _is_ours(claim, states))
+    return found[0] if found else None
+
+
+def _is_ours(claim: Claimed, states: Sequence[State]) -> ColumnElement[bool]:
+    return (drafts.c.draft_id == claim.draft_id) & (drafts.c.owner == claim.token) & drafts.c.state.in_(states)
 
 
 def _same_source(key: Key) -> ColumnElement[bool]:
     return (drafts.c.server == key.server) & (drafts.c.source == key.source) & (drafts.c.task == key.task)
+
+
+def _judge_same(same: Entry) -> Unsettled | Refusal | None:
+    """Say whether the row of this very version stands in the way of a claim."""
+    if same.state in (State.CLAIMED, State.PARKED):
+        return None
+    if same.state is State.ATTENTION:
+        return Refusal.PERSON_WORKED
+    return Unsettled(same) if same.state in _UNSETTLED else Refusal.HANDLED
 
 
 def _judge_others(key: Key, others: Sequence[Entry]) -> Unsettled | Refusal | None:
@@ -220,9 +301,33 @@ def _judge_others(key: Key, others: Sequence[Entry]) -> Unsettled | Refusal | No
     if any(entry.state in PERSON for entry in others):
         return Refusal.PERSON_WORKED
     unsettled = next((entry for entry in others if entry.state in _UNSETTLED), None)
-    if unsettled is not None:
-        return Unsettled(unsettled)
-    return Refusal.DRAFT_OPEN if any(entry.state is State.FILED for entry in others) else None
+    return Unsettled(unsettled) if unsettled is not None else None
+
+
+def _draft_in_place(entries: Sequence[Entry]) -> Entry | None:
+    """Return the open draft of an earlier version: filed, or about to be replaced by a claim that is taken over."""
+    awaited = {entry.replaces for entry in entries if entry.state is State.CLAIMED}
+    return next((entry for entry in entries if entry.state is State.FILED or entry.draft_id in awaited), None)
+
+
+def _target_of(earlier: Entry | None) -> dict[str, str | None]:
+    if earlier is None:
+        return _NO_TARGET
+    return {
+        "target": earlier.target,
+        "target_version": earlier.target_version,
+        "text_digest": earlier.text_digest,
+        "replaces": earlier.draft_id,
+    }
+
+
+def _aside(state: State, reason: str) -> dict[str, Any]:
+    return {"state": state, "reason": reason, "retry_at": None, "owner": None}
+
+
+def _kept(entry: Entry) -> dict[str, Any]:
+    """Change nothing but the target: what is being sent is still sent, as a draft of its own."""
+    return {"text_digest": entry.text_digest}
 
 
 def _row(draft_id: str, key: Key, now: datetime) -> dict[str, Any]:
@@ -246,6 +351,7 @@ def entry_of(row: Any) -> Entry:  # noqa: ANN401 - SQLAlchemy's RowMapping has n
         target=row["target"],
         target_version=row["target_version"],
         text_digest=row["text_digest"],
+        replaces=row["replaces"],
         owner=row["owner"],
         attempts=row["attempts"] or 0,
         retry_at=row["retry_at"],

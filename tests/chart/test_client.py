@@ -47,7 +47,7 @@ def answering(status: int, **options: Any) -> FhirClient:
         (410, EhrNotFound),
         (400, EhrRefused),
         (422, EhrRefused),
-        (302, EhrRefused),
+        (302, EhrUnavailable),
         (429, EhrUnavailable),
         (500, EhrUnavailable),
         (503, EhrUnavailable),
@@ -64,7 +64,10 @@ async def test_each_status_of_a_read_means_one_thing(status: int, error: type[Ex
         (500, WriteUnknown),
         (502, WriteUnknown),
         (504, WriteUnknown),
-        (503, EhrUnavailable),
+        (503, WriteUnknown),
+        (408, WriteUnknown),
+        (403, EhrUnavailable),
+        (302, EhrUnavailable),
         (429, EhrUnavailable),
         (409, VersionConflict),
         (412, VersionConflict),
@@ -138,6 +141,22 @@ async def test_a_201_that_says_nothing_is_unknown() -> None:
         await answering(201).create(DRAFT)
 
 
+async def test_a_201_with_an_outcome_in_place_of_the_draft_is_unknown() -> None:
+    with pytest.raises(WriteUnknown):
+        await answering(201, json={"resourceType": "OperationOutcome", "id": "o1"}).create(DRAFT)
+
+
+@pytest.mark.parametrize(
+    "reference", ["http://evil.example/Encounter/?x", "//evil.example/Encounter/1", "../Encounter/1"]
+)
+async def test_a_reference_that_leads_elsewhere_is_never_requested(reference: str) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(request.url)
+
+    with pytest.raises(EhrRefused, match="outside-base-url"):
+        await client(fail).read(reference)
+
+
 async def test_conditional_create_sends_the_query_only() -> None:
     seen: list[httpx.Request] = []
 
@@ -148,6 +167,68 @@ async def test_conditional_create_sends_the_query_only() -> None:
     await client(handler).create(DRAFT, "identifier=s|v")
     assert seen[0].headers["If-None-Exist"] == "identifier=s|v"
     assert seen[0].url == f"{BASE}/DocumentReference"
+
+
+async def test_only_a_condition_that_had_its_match_is_told_as_found() -> None:
+    location = {"Location": "DocumentReference/9/_history/2"}
+    assert (await answering(200, headers=location).create(DRAFT, "identifier=s|v")).found
+    assert not (await answering(201, headers=location).create(DRAFT, "identifier=s|v")).found
+    assert not (await answering(200, headers=location).create(DRAFT)).found
+
+
+async def test_an_update_goes_to_its_own_id_and_over_one_version_only() -> None:
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, headers={"ETag": 'W/"4"'})
+
+    receipt = await client(handler).update({**DRAFT, "id": "9"}, "3")
+    assert receipt == Receipt("DocumentReference/9", "4")
+    (request,) = seen
+    assert (request.method, request.url) == ("PUT", f"{BASE}/DocumentReference/9")
+    assert request.headers["If-Match"] == 'W/"3"'
+    assert orjson.loads(request.content)["id"] == "9"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "version"),
+    [
+        ({"ETag": '"4"'}, b"", "4"),
+        ({"Location": f"{BASE}/DocumentReference/9/_history/4"}, b"", "4"),
+        ({}, orjson.dumps({"resourceType": "DocumentReference", "id": "9", "meta": {"versionId": "4"}}), "4"),
+        ({}, b"", None),
+    ],
+)
+async def test_an_updates_version_comes_from_etag_location_or_body(
+    headers: dict[str, str], body: bytes, version: str | None
+) -> None:
+    answer = answering(200, headers=headers, content=body)
+    assert await answer.update({**DRAFT, "id": "9"}, "3") == Receipt("DocumentReference/9", version)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (404, EhrNotFound),
+        (410, EhrNotFound),
+        (409, VersionConflict),
+        (412, VersionConflict),
+        (429, EhrUnavailable),
+        (401, EhrUnavailable),
+        (408, WriteUnknown),
+        (503, WriteUnknown),
+        (500, WriteUnknown),
+        (504, WriteUnknown),
+        (405, EhrRefused),
+        (422, EhrRefused),
+    ],
+)
+async def test_each_status_of_an_update_says_whether_it_may_have_been_written(
+    status: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await answering(status).update({**DRAFT, "id": "9"}, "3")
 
 
 async def test_a_search_is_never_answered_from_a_cache_and_filters_other_types() -> None:
@@ -239,3 +320,5 @@ async def test_nothing_but_an_unsigned_draft_reaches_the_wire(change: dict[str, 
 
     with pytest.raises(NotADraft):
         await client(fail).create({**DRAFT, **change})
+    with pytest.raises(NotADraft):
+        await client(fail).update({**DRAFT, "id": "9", **change}, "3")

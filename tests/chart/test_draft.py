@@ -128,6 +128,23 @@ def test_what_a_profile_leaves_to_the_server_is_taken_from_its_capability_statem
     assert settle_profile(generic, declared).provenance == "never"
 
 
+@pytest.mark.parametrize(
+    ("codes", "versioning", "replace"),
+    [
+        (("read", "create", "update"), "versioned", "put"),
+        (("read", "create", "update"), "versioned-update", "put"),
+        (("read", "create", "update"), "no-version", "none"),
+        (("read", "create", "update"), None, "none"),
+        (("read", "create"), "versioned", "none"),
+    ],
+)
+def test_drafts_are_replaced_only_where_the_server_keeps_versions(
+    codes: tuple[str, ...], versioning: str | None, replace: str
+) -> None:
+    generic = profile_of(MAPPINGS.profile("generic-r4"))
+    assert settle_profile(generic, capabilities(*codes, versioning=versioning)).replace == replace
+
+
 def test_a_server_that_cannot_take_a_draft_is_refused_at_start() -> None:
     with pytest.raises(ConfigError, match="no DocumentReference create"):
         settle_profile(PROFILE, capabilities("read"))

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fhir.resources.R4B.period import Period
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.chart.source import parse_source
+from sidecar.chart.source import content_digest, parse_source
 from sidecar.errors import DeadLetterEvent
 
 DOCUMENT: dict[str, Any] = {
@@ -47,6 +48,53 @@ def test_version_falls_back_to_time_stamp_then_to_content() -> None:
     bare = {name: value for name, value in DOCUMENT.items() if name != "meta"}
     assert parse_source(bare).version == parse_source({**bare, "text": {"div": "x"}}).version
     assert parse_source(bare).version != parse_source({**bare, "status": "superseded"}).version
+
+
+@pytest.mark.parametrize(
+    ("start", "kept"),
+    [
+        *((whole, whole) for whole in ("2026", "2026-11", "2026-11-19", "2026-11-19T10:00:00Z")),
+        *((whole, whole) for whole in ("2026-11-19T10:00:00.123456789-05:00", "2026-12-31T23:59:60+14:00")),
+        ("2026-11-19T10:00:00", "2026-11-19"),
+        ("2026-11-19T10:00Z", "2026-11-19"),
+        ("2026-11-19T24:00:00Z", "2026-11-19"),
+        ("2026-11-19T", "2026-11-19"),
+        *((odd, None) for odd in ("", "20261119", "2026-02-30", "2026-13", "0000", "2026-11T10:00:00Z", "19.11.2026")),
+        *((odd, None) for odd in ("2026-W47", "2026-11-19 ", "\u0662\u0660\u0662\u0666", 2026, None, ["2026"], {})),
+    ],
+)
+def test_a_period_keeps_what_fhir_can_hold(start: object, kept: str | None) -> None:
+    period = parse_source({**DOCUMENT, "context": {"period": {"start": start, "end": "2026-12"}}}).period
+    assert period == ({"end": "2026-12"} if kept is None else {"start": kept, "end": "2026-12"})
+    assert Period.model_validate(period)
+
+
+@pytest.mark.parametrize("period", [{}, {"start": ""}, {"start": 5, "end": "x"}, {"extension": []}])
+def test_a_period_without_any_date_is_none(period: dict[str, Any]) -> None:
+    assert parse_source({**DOCUMENT, "context": {"period": period}}).period is None
+
+
+@given(st.text(max_size=30) | st.from_regex(r"\d{1,4}(-\d\d?){0,2}(T\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:\d\d)?)?"))
+def test_every_period_that_is_kept_passes_the_model_that_we_send_by(value: str) -> None:
+    period = parse_source({**DOCUMENT, "context": {"period": {"start": value}}}).period
+    assert period is None or Period.model_validate(period)
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", [[[]]]])
+def test_content_that_orjson_does_not_write_has_its_digest(value: object) -> None:
+    for _ in range(300):
+        value = [value]
+    one, other = content_digest({"a": value, "b": 1}), content_digest({"b": 1, "a": value})
+    assert one == other
+    assert one != content_digest({"a": [value], "b": 1})
+
+
+def test_content_nested_without_end_is_an_invalid_resource() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(DeadLetterEvent, match="invalid-resource"):
+        content_digest({"a": value})
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,59 @@ async def test_ledger_list_show_and_retry(ledger_url: str) -> None:
     assert run("ledger", "retry", "--reason", "no-content").stdout == "1 due now\n"
 
 
+@pytest.fixture
+async def two_drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    async with open_ledger(url) as ledger:
+        for draft_id in ("5b7e41aa", "5b7e9c02"):
+            key = Key("http://e", f"DocumentReference/{draft_id}", "1", "summary")
+            await ledger.park(draft_id, key, "no-content", None)
+    monkeypatch.setenv("SIDECAR_LEDGER__URL", url)
+
+
+@pytest.mark.usefixtures("two_drafts")
+async def test_the_first_characters_of_a_draft_id_name_it_where_no_other_begins_so() -> None:
+    assert json.loads(run("ledger", "show", "5b7e4").stdout)["draft_id"] == "5b7e41aa"
+    assert run("ledger", "retry", "5b7e9").stdout == "1 due now\n"
+    for action in ("show", "retry"):
+        unclear = run("ledger", action, "5b7e")
+        assert (unclear.returncode, unclear.stdout) == (2, "")
+        assert "2 draft ids begin with '5b7e'" in unclear.stderr
+    assert run("ledger", "show", "").returncode == 1
+
+
+@pytest.mark.usefixtures("two_drafts")
+async def test_a_whole_draft_id_wins_over_longer_ones(tmp_path: Path) -> None:
+    async with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        await ledger.park("5b7e", Key("http://e", "DocumentReference/s", "1", "summary"), "no-content", None)
+    assert json.loads(run("ledger", "show", "5b7e").stdout)["source"] == "DocumentReference/s"
+
+
+@pytest.mark.parametrize("action", [["list"], ["show", "d1"], ["retry", "d1"], ["retry", "--reason", "no-content"]])
+@pytest.mark.parametrize("place", ["none.db", "none/ledger.db", "."])
+def test_a_ledger_that_is_not_there_is_named_and_not_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    action: list[str],
+    place: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIDECAR_LEDGER__URL", f"sqlite:///{place}")
+    assert main(["ledger", *action]) == 3
+    assert str((tmp_path / place).parent if "/" in place else tmp_path / place) in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("two_drafts")
+def test_a_ledger_in_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, _mode: Path(path) != tmp_path)  # as root everything is writable
+    assert main(["ledger", "list"]) == 3
+    assert f"{tmp_path / 'ledger.db'} and its folder must be writable" in capsys.readouterr().err
+
+
 async def test_the_ledger_says_when_there_is_nothing(ledger_url: str) -> None:
     assert run("ledger", "show", "none").returncode == 1
     assert run("ledger", "retry", "none").returncode == 1

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.cli import main
+from sidecar.note import extract_bytes
+from sidecar.oneshot import cited
+from tests.support.corpus import CorpusNote, notes
 from tests.support.notes import DISCHARGE, attachment, document
 
 
@@ -110,3 +114,56 @@ def test_a_missing_file_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_task_without_a_mapping_is_wrong_use() -> None:
     assert main(["draft", "-", "--task", "glossary"]) == 2
+
+
+ENTITLED = """DISCHARGE SUMMARY
+
+REASON FOR ADMISSION: Fever.
+
+MEDICATIONS:
+1. Warfarin 5 mg daily.
+2. Metoprolol 25 mg twice a day.
+
+ALLERGIES: None. Her mother had a reaction to latex.
+
+HOSPITAL COURSE: Right lower lobe pneumonia was treated with ceftriaxone 1 g daily. Potassium was 5.9.
+"""
+
+
+def test_a_title_that_a_statement_carries_is_in_its_evidence(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text(ENTITLED)
+    found = {
+        line["text"]: [ENTITLED[start:end] for start, end in line["evidence"]]
+        for line in run.one("draft", str(path))["statements"]
+    }
+    assert found["ALLERGIES: None."] == ["ALLERGIES: None."]
+    assert found["MEDICATIONS: Warfarin 5 mg daily."] == ["MEDICATIONS:\n1. Warfarin 5 mg daily."]
+    assert found["Potassium was 5.9."] == ["Potassium was 5.9."]
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence", "expected"),
+    [
+        ("MEDICATIONS: Metoprolol.", ["2. Metoprolol 25 mg"], ["MEDICATIONS", "2. Metoprolol 25 mg"]),
+        ("ALLERGIES: None.", ["Fever.", "None."], ["Fever.", "ALLERGIES: None."]),
+        ("Her mother had a reaction to latex.", ["Her mother"], ["Her mother"]),
+        ("ALLERGIES: Warfarin 5 mg daily.", ["1. Warfarin 5 mg daily."], ["1. Warfarin 5 mg daily."]),
+        ("Fever.", [], []),
+    ],
+)
+def test_evidence_stays_in_order_and_takes_the_title_of_its_own_section_only(
+    text: str, evidence: list[str], expected: list[str]
+) -> None:
+    note = extract_bytes(ENTITLED.encode(), "text/plain")
+    spans = tuple((start, start + len(words)) for words in evidence for start in [note.text.index(words)])
+    assert [note.slice(span) for span in cited(note, text, spans)] == expected
+
+
+@pytest.mark.parametrize("note", notes()[::6], ids=lambda note: note.id)
+def test_the_words_of_every_statement_stand_in_its_evidence(run: Run, note: CorpusNote) -> None:
+    line, text = run.one("draft", str(note.path)), run.one("extract", str(note.path))["text"]
+    assert line["outcome"] in {"drafted", "skipped"}
+    for statement in line["statements"]:
+        evidence = " ".join(text[start:end] for start, end in statement["evidence"])
+        assert set(re.findall(r"\w+", statement["text"])) <= set(re.findall(r"\w+", evidence))

@@ -65,6 +65,22 @@ def test_an_unsigned_text_is_skipped(doc_status: str) -> None:
     assert reason(replace(GOOD, doc_status=doc_status)) is SkipReason.PRELIMINARY_SOURCE
 
 
+CONFIDENTIALITY_NAMES = (
+    "2.16.840.1.113883.5.25",
+    "urn:oid:2.16.840.1.113883.5.25",
+    "URN:OID:2.16.840.1.113883.5.25",
+    "http://hl7.org/fhir/v3/Confidentiality",
+    "https://terminology.hl7.org/CodeSystem/v3-Confidentiality",
+    "http://terminology.hl7.org/CodeSystem/v3-Confidentiality|3.0.0",
+)
+ACT_CODE_NAMES = (ACT_CODE, "2.16.840.1.113883.5.4", "urn:oid:2.16.840.1.113883.5.4", "http://hl7.org/fhir/v3/ActCode")
+TABLE_0177_NAMES = (
+    "http://terminology.hl7.org/CodeSystem/v2-0177",
+    "http://hl7.org/fhir/v2/0177",
+    "urn:oid:2.16.840.1.113883.12.177",
+)
+
+
 @pytest.mark.parametrize(
     ("system", "code"),
     [
@@ -81,6 +97,12 @@ def test_an_unsigned_text_is_skipped(doc_status: str) -> None:
         (ACT_CODE, "ADOL"),
         (ACT_CODE, "OPTOUT"),
         (f"{ACT_CODE}/", "psy"),
+        *((name, "R") for name in CONFIDENTIALITY_NAMES),
+        *((CONFIDENTIALITY, code) for code in ("ETH", "HIV", "PSY", "SDV", "S", "T")),
+        *((name, code) for name in ACT_CODE_NAMES for code in ("ETH", "TABOO", "TBOO", "42CFRPart2")),
+        *((name, code) for name in TABLE_0177_NAMES for code in ("V", "AID", "PSY")),
+        *((name, code) for name in ("urn:hospital:labels", "*") for code in ("42CFRPart2", "42cfrpart2")),
+        *(("", code) for code in ("V", "ETH", "PSY", "HIV", "TABOO", "42CFRPart2")),
     ],
 )
 def test_a_restricted_label_forbids_a_draft(system: str, code: str) -> None:
@@ -89,7 +111,8 @@ def test_a_restricted_label_forbids_a_draft(system: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "label", [(CONFIDENTIALITY, "N"), (CONFIDENTIALITY, "L"), (ACT_CODE, "TREAT"), ("urn:other", "R")]
+    "label",
+    [(CONFIDENTIALITY, "N"), (CONFIDENTIALITY, "L"), (ACT_CODE, "TREAT"), ("urn:other", "R"), ("", "N"), ("", "T")],
 )
 def test_other_labels_do_not(label: tuple[str, str]) -> None:
     assert route(replace(GOOD, security=(label,)), MAPPINGS, today=TODAY)

@@ -40,6 +40,12 @@ async def site(broker: Broker, topic: str, tmp_path: Path, _dead_letter_topic: N
 
 
 @pytest.fixture
+async def site_without_dead_letters(broker: Broker, topic: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(broker, topic, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
 async def _dead_letter_topic(broker: Broker, topic: str) -> None:
     """An operator's step where brokers create no topics; `group-…` is what a site names its group."""
     await broker.create_topic(dead_letter_topic(topic, f"group-{topic}"), 1)

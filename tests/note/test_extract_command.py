@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import base64
 import io
 import json
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sidecar.cli import DONE, WRONG_USE, extract
+from sidecar.cli import DONE, WRONG_USE, main
 from tests.support import corpus
 from tests.support.notes import attachment, document
 
@@ -33,9 +32,7 @@ KEYS = [
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    extract.add_parser(parser.add_subparsers(dest="command"))
-    return extract.run(parser.parse_args(["extract", *arguments]))
+    return main(["extract", *arguments])
 
 
 @pytest.fixture
@@ -139,6 +136,7 @@ def test_each_line_gives_one_line_in_order(from_lines: Callable[..., list[dict[s
         ("d1", "ok", None),
         (None, "refused", "not-json"),
         ("b", "ok", None),
+        (None, "refused", "not-json"),
         ("d2", "refused", "no-text"),
         (None, "refused", "invalid-resource"),
         ("x", "refused", "invalid-resource"),

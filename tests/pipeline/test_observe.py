@@ -13,7 +13,7 @@ from sidecar.ledger.ledger import State
 from sidecar.outcomes import Parked, ParkReason, Skipped, SkipReason
 from tests.pipeline.test_pipeline import id_only
 from tests.support.notes import DISCHARGE, ENCOUNTER, document, text_of
-from tests.support.worker import Rig, open_rig
+from tests.support.worker import Rig, open_rig, profile
 
 OWN = Skipped(SkipReason.OWN_DRAFT)
 
@@ -104,10 +104,12 @@ async def test_nothing_new_is_written_for_an_amended_source_of_a_signed_draft(ri
     assert [entry.state for entry in await rig.ledger.list_entries(State.ATTENTION)] == [State.ATTENTION]
 
 
-async def test_a_discarded_draft_of_an_amended_source_gives_way_to_a_new_one(rig: Rig) -> None:
-    amended = document(text=DISCHARGE + "\nADDENDUM: x.")
-    assert await rig.publish(amended) == Parked(ParkReason.DRAFT_OPEN)
-    await rig.publish({**rig.chart.drafts()[0], "status": "entered-in-error"})
-    (parked,) = await rig.ledger.list_entries(State.PARKED)
-    await rig.pipeline.retry(parked)
-    assert sorted(entry.state for entry in await rig.ledger.list_entries()) == [State.DISCARDED, State.FILED]
+async def test_a_discarded_draft_of_an_amended_source_gives_way_to_a_new_one(tmp_path: Path) -> None:
+    async with open_rig(tmp_path, target=profile(replace="none")) as rig:
+        rig.chart.put(ENCOUNTER)
+        await rig.publish(document())
+        assert await rig.publish(document(text=DISCHARGE + "\nADDENDUM: x.")) == Parked(ParkReason.DRAFT_OPEN)
+        await rig.publish({**rig.chart.drafts()[0], "status": "entered-in-error"})
+        (parked,) = await rig.ledger.list_entries(State.PARKED)
+        await rig.pipeline.retry(parked)
+        assert sorted(entry.state for entry in await rig.ledger.list_entries()) == [State.DISCARDED, State.FILED]

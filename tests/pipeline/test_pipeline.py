@@ -259,10 +259,13 @@ async def test_a_refusal_for_good_is_parked_for_a_person(rig: Rig) -> None:
     assert isinstance(await rig.pipeline.retry(entry), Filed)
 
 
-async def test_an_amended_note_waits_while_the_earlier_draft_is_open(rig: Rig) -> None:
-    await rig.publish(document())
-    assert await rig.publish(document(text=DISCHARGE + "\nADDENDUM: none.")) == Parked(ParkReason.DRAFT_OPEN)
-    assert len(rig.chart.drafts()) == 1
+async def test_an_amended_note_waits_while_the_earlier_draft_is_open_and_cannot_be_replaced(tmp_path: Path) -> None:
+    async with open_rig(tmp_path, target=profile(replace="none")) as rig:
+        rig.chart.put(ENCOUNTER)
+        await rig.publish(document())
+        assert await rig.publish(document(text=DISCHARGE + "\nADDENDUM: none.")) == Parked(ParkReason.DRAFT_OPEN)
+        (draft,) = rig.chart.drafts()
+        assert draft["meta"]["versionId"] == "1"
 
 
 async def test_a_target_without_identifier_search_leaves_an_unknown_write_to_a_person(tmp_path: Path) -> None:

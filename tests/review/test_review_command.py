@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.cli import DONE, WRONG_USE, review
+from sidecar.cli import DONE, WRONG_USE, main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +18,7 @@ SOURCE = "HPI: She came with a cough. Potassium 5.9.\nALLERGIES: Sulfa (rash).\n
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    review.add_parser(parser.add_subparsers(dest="command"))
-    return review.run(parser.parse_args(["review", *arguments]))
+    return main(["review", *arguments])
 
 
 @pytest.fixture

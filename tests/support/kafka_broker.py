@@ -119,14 +119,17 @@ class Broker:
 
     async def start(self) -> None:
         """Return when the broker answers clients."""
+        self._spawn()
+        async with asyncio.timeout(START_SECONDS):
+            while not await self._answers():
+                await asyncio.sleep(0.1)
+
+    def _spawn(self) -> None:
         command = [*self._java(), "kafka.Kafka", str(self._settings)]
         with (self.home / "broker.log").open("ab") as log:
             # A session of its own: Ctrl-C is for the tests, which stop it in their order.
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self._guard = _guard(self._process.pid)
-        async with asyncio.timeout(START_SECONDS):
-            while not await self._answers():
-                await asyncio.sleep(0.1)
 
     async def stop(self) -> None:
         """Stop cleanly, as an operator does."""

@@ -29,8 +29,8 @@ async def lag(broker: Broker, topic: str, group_id: str, partitions: int) -> int
     return sum(end - done.get(partition, 0) for partition, end in ends.items())
 
 
-async def until_no_lag(broker: Broker, topic: str, group_id: str, partitions: int) -> None:
-    async with asyncio.timeout(60):
+async def until_no_lag(broker: Broker, topic: str, group_id: str, partitions: int, seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
         while await lag(broker, topic, group_id, partitions):
             await asyncio.sleep(0.2)
 

@@ -17,13 +17,15 @@ from sidecar.app import open_worker
 from sidecar.demo.broker import EmbeddedBroker
 from sidecar.demo.clinician import discard, edit_and_sign, sign
 from sidecar.demo.ehr import DemoEhr, demo_ehr
+from sidecar.http import open_http
 from sidecar.intake.deadletter import HEADER_PREFIX, dead_letter_topic
 from sidecar.ledger.ledger import Entry, State
 from sidecar.ledger.sql import open_ledger
+from sidecar.observe import own_draft_id
 from sidecar.outcomes import DeadLettered, Filed, Parked, Skipped
 from sidecar.progress import Ended, Observed, Step
 from sidecar.settings import EhrSettings, KafkaSettings, LedgerSettings, Settings, WorkerSettings
-from tests.support.notes import DISCHARGE, ENCOUNTER, attachment, document
+from tests.support.notes import DISCHARGE, ENCOUNTER, attachment, document, text_of
 from tests.support.topic import committed, next_offsets, read_topic
 
 PARTITIONS = 2
@@ -266,3 +268,38 @@ async def test_two_workers_share_the_partitions_and_make_no_draft_twice(site: Si
             while {source for source, outcome in [*one.ended, *two.ended] if outcome == "filed"} != wanted:
                 await asyncio.sleep(0.1)
     assert sorted(entry.state for entry in await site.ledger()) == [State.FILED] * 12
+
+
+async def test_the_untouched_draft_of_an_amended_note_is_replaced_in_its_place(site: Site) -> None:
+    async with site.worker() as steps:
+        await site.ehr.load(document("a"))
+        assert await steps.outcome("DocumentReference/a") == "filed"
+        (first,) = await site.ledger()
+        await site.ehr.load(document("a", text=DISCHARGE + "\nADDENDUM: The rash was seen by Dr. Lee on day 4.\n"))
+        await steps.until(lambda: [outcome for _, outcome in steps.ended].count("filed") == 2)
+        _, second = await site.ledger()
+        async with open_http(site.ehr.base_url) as http:
+            draft = orjson.loads((await http.request("GET", str(first.target))).body)
+            found = await http.request("GET", "Provenance", params={"target": str(first.target)})
+        versions = {entry["resource"]["target"][0]["reference"] for entry in orjson.loads(found.body)["entry"]}
+        await sign(site.ehr.base_url, draft["id"])
+        await steps.until(lambda: steps.observed == [(first.target, "signed")])
+    assert (draft["docStatus"], draft["meta"]["versionId"], second.target) == ("preliminary", "2", first.target)
+    assert own_draft_id(draft) == second.draft_id != first.draft_id
+    assert versions == {f"{first.target}/_history/1", f"{first.target}/_history/2"}
+    assert [entry.state for entry in await site.ledger()] == [State.REPLACED, State.SIGNED]
+
+
+async def test_an_edited_draft_of_an_amended_note_is_left_to_the_person_and_told(site: Site) -> None:
+    async with site.worker() as steps:
+        await site.ehr.load(document("a"))
+        assert await steps.outcome("DocumentReference/a") == "filed"
+        (entry,) = await site.ledger()
+        await edit_and_sign(site.ehr.base_url, str(entry.target).partition("/")[2], lambda text: text + "\nSeen.\n")
+        await site.ehr.load(document("a", text=DISCHARGE + "\nADDENDUM: The rash was seen by Dr. Lee on day 4.\n"))
+        await steps.until(lambda: ("DocumentReference/a", "deferred") in steps.ended)
+        async with open_http(site.ehr.base_url) as http:
+            draft = orjson.loads((await http.request("GET", str(entry.target))).body)
+    assert (draft["docStatus"], text_of(draft).endswith("Seen.\n")) == ("final", True)
+    first, second = await site.ledger()
+    assert (first.state, second.state, second.reason) == (State.SIGNED_EDITED, State.ATTENTION, "source-amended")
