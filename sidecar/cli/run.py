@@ -28,10 +28,12 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse's type for it 
 
 
 def run(options: argparse.Namespace) -> int:
-    from sidecar.settings import load_settings
+    from sidecar.settings import load_settings, require_kafka
     from sidecar.telemetry.logs import configure_logging
 
     settings = _from(options.from_time, load_settings(options.config))
+    if settings.mode != "off":
+        require_kafka(settings)
     configure_logging()
     return asyncio.run(_serve(settings))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, event, insert, or_, select, update
+from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -257,7 +259,7 @@ class SqlLedger:
             await connection.execute(delete(drafts).where(drafts.c.draft_id == entry.draft_id, unchanged))
 
     async def retry(self, *, draft_id: str | None = None, reason: str | None = None) -> int:
-        wanted = or_(drafts.c.draft_id == draft_id, drafts.c.reason == reason)
+        wanted = drafts.c.draft_id == draft_id if draft_id is not None else drafts.c.reason == reason
         async with self._transaction() as connection:
             result = await connection.execute(
                 update(drafts)
@@ -387,6 +389,7 @@ def _create_engine(url: str) -> AsyncEngine:
         parsed = parsed.set(drivername=ASYNC_DRIVERS.get(parsed.drivername, parsed.drivername))
         if not parsed.drivername.startswith("sqlite"):
             return create_async_engine(parsed, pool_pre_ping=True)
+        _require_folder(parsed.database)
         engine = create_async_engine(parsed, connect_args={"timeout": 15})
     except (ArgumentError, ImportError, ValueError) as error:
         msg = f"ledger.url cannot be used ({type(error).__name__}): sqlite:///sidecar.db is the default form"
@@ -394,6 +397,13 @@ def _create_engine(url: str) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
+
+
+def _require_folder(database: str | None) -> None:
+    """Look before the driver does: aiosqlite leaves a thread behind when it cannot open a file."""
+    folder = Path(database).absolute().parent if database and database != ":memory:" else None
+    if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise LedgerUnavailable(f"{folder} is no folder that can be written to")
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
