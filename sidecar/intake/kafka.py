@@ -194,7 +194,7 @@ def _explain(error: Exception) -> str:
     for kinds, explanation in EXPLANATIONS:
         if isinstance(error, kinds):
             return explanation
-    return f"is not reachable ({type(error).__name__}); check address, port and firewall"
+    return f"is not reachable ({type(error).__name__}): address, port, firewall?"
 
 
 def _explain_silence(error: Exception, settings: KafkaSettings) -> str:

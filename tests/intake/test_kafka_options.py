@@ -181,7 +181,7 @@ async def test_nobody_there_is_told_from_a_refusal() -> None:
     async with listening() as there:
         pass
     (fault,) = await find_faults(settings(bootstrap_servers=(there,)))
-    assert fault == f"{there} is not reachable (ConnectionRefusedError); check address, port and firewall"
+    assert fault == f"{there} is not reachable (ConnectionRefusedError): address, port, firewall?"
 
 
 async def test_a_server_that_hangs_up_or_stays_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

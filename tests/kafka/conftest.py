@@ -22,7 +22,7 @@ async def kafka(
     try:
         libs(request.param)
     except ToolMissing as error:
-        pytest.fail(str(error))
+        pytest.fail(str(error), pytrace=False)
     async with secured_broker(request.param, tmp_path_factory.mktemp("kafka")) as running:
         yield running
 
@@ -48,4 +48,4 @@ async def site_without_dead_letters(broker: Broker, topic: str, tmp_path: Path) 
 @pytest.fixture
 async def _dead_letter_topic(broker: Broker, topic: str) -> None:
     """An operator's step where brokers create no topics; `group-…` is what a site names its group."""
-    await broker.create_topic(dead_letter_topic(topic, f"group-{topic}"), 1)
+    await broker.create_topic(dead_letter_topic(topic, f"group-{topic}"), 4)

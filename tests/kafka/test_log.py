@@ -156,7 +156,7 @@ async def test_a_worker_lives_through_the_crash_of_the_broker_and_another_starts
         await second
     sources = {entry.key.source: entry.state.value for entry in await site.ledger()}
     assert sources == {"DocumentReference/a": "filed", "DocumentReference/b": "filed"}
-    assert await read_topic(broker.bootstrap_servers, f"{site.topic}.{site.group}.dlt", 1) == []
+    assert await read_topic(broker.bootstrap_servers, f"{site.topic}.{site.group}.dlt", 4) == []
 
 
 async def work(site: Site, stopping: asyncio.Event) -> None:

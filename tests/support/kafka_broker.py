@@ -27,7 +27,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
-from tests.kafka.fetch import libs
+from tests.kafka.fetch import ToolMissing, libs
 
 LATEST, PREVIOUS = "4.1.2", "3.9.2"
 HOST = "127.0.0.1"
@@ -255,6 +255,7 @@ def _is_free(port: int) -> bool:
 
 
 async def _serve(version: str) -> None:
+    libs(version)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -268,5 +269,14 @@ async def _serve(version: str) -> None:
         shutil.rmtree(home)
 
 
+def main(arguments: list[str]) -> int:
+    try:
+        asyncio.run(_serve(arguments[0] if arguments else LATEST))
+    except ToolMissing as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    return 0
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1] if len(sys.argv) > 1 else LATEST))
+    sys.exit(main(sys.argv[1:]))
