@@ -16,30 +16,30 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from sidecar.chart.draft import DraftDocument, draft_id_of
 from sidecar.chart.source import SourceNote, parse_source
 from sidecar.control import Pauses
 from sidecar.drafting.compose import SourceLabel
 from sidecar.drafting.route import NoteFacts, route, suits
-from sidecar.errors import Abandoned, DeadLetterEvent, EhrNotFound, EhrRefused, ParkEvent, SidecarError, SkipEvent
+from sidecar.errors import Abandoned, DeadLetterEvent, EhrNotFound, ParkEvent, SidecarError, SkipEvent
 from sidecar.intake.deadletter import DeadLetter
 from sidecar.intake.golive import is_before
-from sidecar.intake.record import DocumentEvent
+from sidecar.intake.record import DocumentEvent, EmptyNotification
 from sidecar.intake.ticket import Ticket
 from sidecar.ledger.ledger import Key
 from sidecar.note import attachments, choose, decode_base64, rank, read_attachment
-from sidecar.observe import own_draft_id, seen_state, version_of
 from sidecar.outcomes import DeadLetterCode, DeadLettered, Filed, Parked, ParkReason, Skipped, SkipReason
-from sidecar.progress import Drafted, Ended, Observed, Progress, Received
+from sidecar.progress import Drafted, Ended, Progress, Received
 from sidecar.quarantine import POISON_DEATHS, Quarantine
+from sidecar.reading import Reading
 from sidecar.retry import until_answered
 from sidecar.telemetry import names
 from sidecar.telemetry.tracing import process_span, stage_span
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
     from typing import Literal
 
     from opentelemetry.trace import Tracer
@@ -62,8 +62,6 @@ if TYPE_CHECKING:
     from sidecar.review import ReviewedDraft
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 MOVES = 3
 """How often a source that changes while it is drafted is started again before its next event is awaited."""
@@ -167,6 +165,7 @@ class Pipeline:
             parts.dependencies.ledger,
         )
         self._quarantine = Quarantine()
+        self._reading = Reading(parts.chart, parts.ledger, self._ehr, self._ledger, parts.progress)
         self._rate = parts.rate
 
     async def handle(self, admission: Admission, ticket: Ticket | None = None) -> tuple[Outcome, ...]:
@@ -183,7 +182,12 @@ class Pipeline:
                 ticket = ticket or Ticket()
                 if is_before(record, self._policy.from_time):
                     return self._leave_alone(admission)
-                outcomes = [await self._handle_event(event, record, ticket) for event in admission.events]
+                outcomes = []
+                for event in admission.events:
+                    if isinstance(event, EmptyNotification):
+                        outcomes += await self._answer(event, record, ticket)
+                    else:
+                        outcomes.append(await self._handle_event(event, record, ticket))
             span.set_attribute(names.OUTCOME, [type(outcome).__name__ for outcome in outcomes])
         return tuple(outcomes)
 
@@ -194,6 +198,14 @@ class Pipeline:
         if isinstance(outcome, Skipped):  # nothing is wanted of it any more
             await self._ledger.ask(lambda: self._parts.ledger.forget_parked(entry))
         return outcome
+
+    async def _answer(self, event: EmptyNotification, record: Record, ticket: Ticket) -> list[Outcome]:
+        """Search what an `empty` notification is about: everything that changed since the last event seen."""
+        try:
+            events = await self._reading.search_changes(event)
+        except (ParkEvent, EhrNotFound, DeadLetterEvent):
+            return [await self._refuse(record, DeadLetterCode.UNKNOWN_ENVELOPE)]  # kept whole, to be replayed
+        return [await self._handle_event(item, record, ticket) for item in events]
 
     def _leave_alone(self, admission: Admission) -> tuple[Outcome, ...]:
         return tuple(self._ended(event.reference, Skipped(SkipReason.TOO_OLD)) for event in admission.events)
@@ -299,66 +311,16 @@ class Pipeline:
 
     async def _read_note(self, event: DocumentEvent, *, again: bool) -> SourceNote:
         try:
-            resource = await self._read(event, again=again)
+            resource = await self._reading.read(event, again=again)
         except ParkEvent as end:
             key = Key(self._parts.chart.base_url, event.reference, event.version_id or "unknown", UNROUTED)
             await self._park(draft_id_of(key.server, key.source, key.source_version, UNROUTED), key, end)
             raise
-        if await self._observe(event, resource):
+        if await self._reading.observe(event, resource):
             raise SkipEvent(SkipReason.OWN_DRAFT)
         if resource is None:
             raise SkipEvent(SkipReason.NOT_CURRENT)
         return parse_source(resource)
-
-    async def _read(self, event: DocumentEvent, *, again: bool) -> Mapping[str, object] | None:
-        """Return the resource as the event has it or, where that is too thin, as the EHR has it; None when deleted.
-
-        What an event names and the EHR does not show may come yet: it is parked, and given up when it is
-        asked for `again`.
-        """
-        if event.retracted:
-            return None
-        if event.resource is not None and event.version_id is not None and event.resource.get("content"):
-            return event.resource
-        try:
-            return await self._ask_ehr(lambda: self._parts.chart.read(event.reference))
-        except EhrNotFound as missing:
-            if event.resource is not None:
-                return event.resource  # judged by what came
-            if missing.gone or again or await self._find_entry(event, None) is not None:
-                return None
-            raise ParkEvent(ParkReason.NOT_IN_EHR) from None
-
-    async def _ask_ehr(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        """Read from the EHR; a read that it refuses is this document's trouble."""
-        try:
-            return await self._ehr.ask(call)
-        except EhrRefused as refused:
-            detail = f"HTTP {refused.status} {','.join(refused.issue_codes)}".rstrip()
-            raise ParkEvent(ParkReason.RETRIES_EXHAUSTED, detail) from None
-
-    async def _observe(self, event: DocumentEvent, resource: Mapping[str, object] | None) -> bool:
-        """Settle the ledger when the event is about one of our drafts; say whether it was."""
-        draft_id = own_draft_id(resource) if resource is not None else None
-        entry = await self._find_entry(event, draft_id)
-        if entry is None:
-            return draft_id is not None
-        state = seen_state(resource, entry)
-        if state is not None:
-            version = version_of(resource)
-            moved = await self._ledger.ask(
-                lambda: self._parts.ledger.observe(entry.draft_id, state, event.reference, version)
-            )
-            if moved:
-                self._parts.progress.tell(Observed(event.reference, state.value))
-        return True
-
-    async def _find_entry(self, event: DocumentEvent, draft_id: str | None) -> Entry | None:
-        if draft_id is not None:
-            return await self._ledger.ask(lambda: self._parts.ledger.get(draft_id))
-        if event.resource is None:  # id-only or deleted: only the ledger can tell whose it is
-            return await self._ledger.ask(lambda: self._parts.ledger.find_draft(event.reference))
-        return None
 
     # route
 
@@ -430,7 +392,7 @@ class Pipeline:
         filing, delivery = self._parts.filing, self._parts.delivery
         with stage_span(self._parts.tracer, names.FILE):
             note = await self._read_once_more(job.note)
-            encounter = await self._ask_ehr(lambda: filing.check_patient(note))
+            encounter = await self._reading.ask_ehr(lambda: filing.check_patient(note))
             if self._policy.mode != "live":
                 raise SkipEvent(SkipReason(self._policy.mode))
             draft = DraftDocument(
@@ -445,7 +407,7 @@ class Pipeline:
     async def _read_once_more(self, note: SourceNote) -> SourceNote:
         """Minutes have passed: raise `SourceMoved` when the source is no longer what was drafted."""
         try:
-            now = parse_source(await self._ask_ehr(lambda: self._parts.chart.read(note.reference)))
+            now = parse_source(await self._reading.ask_ehr(lambda: self._parts.chart.read(note.reference)))
         except EhrNotFound as missing:
             if missing.gone:
                 raise SkipEvent(SkipReason.NOT_CURRENT) from None

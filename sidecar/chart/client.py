@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 FHIR_JSON = "application/fhir+json"
 _JSON_TYPES = ("application/fhir+json", "application/json", "application/json+fhir")
+MOST_PAGES = 100
+"""Pages of one search; what lies behind is not read, so that a server's loop of links ends."""
+
 _AGAIN_LATER = frozenset({401, 403, 408, 425, 429, 503})
 """Nothing was done, and the reason may pass: a token to renew, a permission to grant, a busy server."""
 
@@ -119,11 +122,18 @@ class FhirClient:
 
     async def search(self, resource_type: str, parameters: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         # Servers cache searches (HAPI: 60 s); "did my write land" must not be answered from a cache.
-        answer = await self._get(resource_type, parameters=parameters, headers={"Cache-Control": "no-cache"})
-        _raise_for(answer)
-        entries = _resource_of(answer).get("entry") or []
-        found = (entry.get("resource") for entry in entries if isinstance(entry, dict))
-        return [item for item in found if isinstance(item, dict) and item.get("resourceType") == resource_type]
+        headers = {"Cache-Control": "no-cache"}
+        answer = await self._get(resource_type, parameters=parameters, headers=headers)
+        found: list[Mapping[str, Any]] = []
+        for _ in range(MOST_PAGES):
+            _raise_for(answer)
+            bundle = _resource_of(answer)
+            found += _matches(bundle, resource_type)
+            following = _next_page(bundle)
+            if following is None:
+                break
+            answer = await self._get(following, headers=headers)
+        return found
 
     async def create(self, resource: Mapping[str, Any], if_none_exist: str | None = None) -> Receipt:
         ensure_draft(resource)
@@ -166,6 +176,18 @@ class FhirClient:
             raise ParkEvent(ParkReason.NO_CONTENT, str(error)) from None
         except WriteUnknown:
             raise EhrUnavailable("answer lost", suspect=True) from None  # a read can simply be asked again
+
+
+def _matches(bundle: Mapping[str, Any], resource_type: str) -> list[Mapping[str, Any]]:
+    entries = bundle.get("entry") or []
+    found = (entry.get("resource") for entry in entries if isinstance(entry, dict))
+    return [item for item in found if isinstance(item, dict) and item.get("resourceType") == resource_type]
+
+
+def _next_page(bundle: Mapping[str, Any]) -> str | None:
+    links = bundle.get("link") or []
+    urls = (link.get("url") for link in links if isinstance(link, dict) and link.get("relation") == "next")
+    return next((url for url in urls if isinstance(url, str)), None)
 
 
 def resolve_link(base_url: str, url: str) -> str | None:

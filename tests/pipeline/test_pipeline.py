@@ -306,3 +306,14 @@ async def test_a_bug_costs_one_document_and_not_the_worker(rig: Rig, monkeypatch
     (letter,) = rig.letters.letters
     assert (letter.code, letter.error_class) == ("poison", "RuntimeError")
     assert isinstance(await rig.event(event), Filed)
+
+
+async def test_an_empty_notification_is_answered_by_a_search(rig: Rig) -> None:
+    rig.chart.put(document("a"))
+    rig.chart.put(document("b", status="superseded"))
+    parameters = [{"name": "subscription", "valueReference": {"reference": "Subscription/s1"}}]
+    event = {"name": "notification-event", "part": [{"name": "event-number", "valueString": "3"}]}
+    status = [*parameters, {"name": "type", "valueCode": "event-notification"}, event]
+    entry = {"resource": {"resourceType": "Parameters", "parameter": status}}
+    outcomes = await rig.events({"resourceType": "Bundle", "type": "history", "entry": [entry]})
+    assert [type(outcome) for outcome in outcomes] == [Filed, Skipped]
