@@ -80,10 +80,12 @@ async def _check_kafka(settings: Settings) -> Iterable[Result]:
     from aiokafka.errors import KafkaError  # noqa: PLC0415 - as above
 
     from sidecar.intake.deadletter import dead_letter_topic  # noqa: PLC0415 - as above
-    from sidecar.intake.kafka import client_options  # noqa: PLC0415 - as above
+    from sidecar.intake.kafka import client_options, find_faults  # noqa: PLC0415 - as above
 
     if not settings.kafka.topics:
         raise ConfigError("kafka.topics is empty: name the topics that carry DocumentReference events")
+    if faults := await find_faults(settings.kafka):
+        return [Result(Grade.FAIL, "kafka", fault) for fault in faults]
     admin = AIOKafkaAdminClient(**client_options(settings.kafka))
     try:
         await admin.start()

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 
 from sidecar.app import open_worker
+from sidecar.checkup import Grade, Result, check_all
 from sidecar.intake.deadletter import dead_letter_topic
 from sidecar.intake.kafka import TokenFile, client_options, find_faults
 from tests.support.kafka_certificates import Authority
@@ -198,8 +200,8 @@ async def test_an_obstacle_is_named_waited_for_and_forgotten(
     site = with_login(site, kafka, obstacle.login, tmp_path)
     door = Door(kafka, site, tmp_path)
     await obstacle.put(door)
-    (fault,) = await find_faults(site.settings.kafka)
-    assert obstacle.said in fault
+    (result,) = await check_kafka(site, tmp_path)
+    assert (result.grade, obstacle.said in result.message) == (Grade.FAIL, True)
     await site.publish(b"{not json")
     await site.ehr.load(document("a"))
     steps, stopping = Steps(), asyncio.Event()
@@ -212,6 +214,13 @@ async def test_an_obstacle_is_named_waited_for_and_forgotten(
     await running
     done, ends = await done_and_end(site, kafka)
     assert done == ends
+
+
+async def check_kafka(site: Site, folder: Path) -> list[Result]:
+    """Return what `sidecar check` says of Kafka."""
+    config = folder / "sidecar.yaml"
+    config.write_text(yaml.safe_dump(site.settings.model_dump(mode="json")))
+    return [result for result in await check_all(config) if result.subject == "kafka"]
 
 
 async def work(site: Site, steps: Steps, stopping: asyncio.Event) -> None:
