@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from sidecar.errors import ConfigError
 from sidecar.intake.admission import Admission, admit
 from sidecar.intake.assignment import Assignment
 from sidecar.intake.golive import start_positions
@@ -113,6 +114,7 @@ class Intake:
         self._most_records = BUFFERED_RECORDS + worker.concurrency * 4
         self._room = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
+        self._was_assigned = False
         self.ready = asyncio.Event()
         """Set once partitions were assigned for the first time."""
 
@@ -123,9 +125,13 @@ class Intake:
         """
         pause, longest = REBUILD_SECONDS
         while not stopping.is_set():
+            self._was_assigned = False
             try:
                 await self._consume(stopping)
-            except (KafkaError, OSError) as error:
+            except (KafkaError, OSError, ConfigError) as error:
+                if isinstance(error, ConfigError) and not self.ready.is_set():
+                    raise  # wrong from the start; later it is a secret file that is being replaced
+                pause = REBUILD_SECONDS[0] if self._was_assigned else pause
                 logger.warning("consumer-rebuild", extra={"error_class": type(error).__name__, "seconds": pause})
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), pause)
@@ -316,6 +322,7 @@ class Intake:
                 await self._restore(self._consumer, gained)
         self._assignment.end_rebalance()
         self._lanes.resume()
+        self._was_assigned = True
         self.ready.set()
 
     async def _restore(self, consumer: AIOKafkaConsumer, gained: set[TopicPartition]) -> None:
