@@ -43,6 +43,7 @@ from sidecar.telemetry.tracing import open_tracing
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from sidecar.drafting.engine import Engine
     from sidecar.intake.admission import Admission
     from sidecar.intake.ticket import Ticket
     from sidecar.ledger.sql import SqlLedger
@@ -125,18 +126,21 @@ def no_skips(_admission: Admission) -> bool:
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, hooks: Iterable[ProgressHook] = ()) -> AsyncIterator[Worker]:
+async def open_worker(
+    settings: Settings, hooks: Iterable[ProgressHook] = (), *, engine: Engine | None = None
+) -> AsyncIterator[Worker]:
     """Open all parts; close them in reverse order at the end.
 
     Waits for an EHR or a broker that does not answer yet. Raises `ConfigError` for what waiting cannot mend.
+    `engine` is the seam for tests; it stays the caller's to close.
     """
     stamina.instrumentation.set_on_retry_hooks([])  # the default hooks log the arguments of the call (PHI)
     async with AsyncExitStack() as stack:
         mappings = Mappings.load(settings.mappings.dir)
         profile = profile_of(mappings.profile(settings.ehr.profile))
-        composer = Composer(
-            await stack.enter_async_context(open_engine(settings.engine, mappings)), load_policy(mappings)
-        )
+        if engine is None:
+            engine = await stack.enter_async_context(open_engine(settings.engine, mappings))
+        composer = Composer(engine, load_policy(mappings))
         chart = await stack.enter_async_context(open_chart(settings.ehr))
         profile = settle_profile(profile, await until_answered(chart.capabilities))
         ledger = await stack.enter_async_context(open_ledger(settings.ledger.url))
