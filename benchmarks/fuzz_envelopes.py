@@ -3,7 +3,7 @@
     python -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris orjson
     PYTHONPATH=. /tmp/fuzz/bin/python benchmarks/fuzz_envelopes.py [--seconds N] [--keep DIR]
 
-Atheris (https://pypi.org/project/atheris, wheels for CPython on Linux) is no dependency of the project. Starts
+Atheris (wheels for CPython on Linux) is no dependency of the project. Starts
 from the fixtures, mutates bytes and JSON structure in turn, strings and base64 that hold JSON included. Exits 1
 and prints the input's file when something escapes.
 """
