@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from sidecar.chart.filing import found_at, is_draft
+from sidecar.chart.filing import FiledDraft, found_at, is_draft
 from sidecar.errors import EhrNotFound, EhrRefused, ParkEvent, SkipEvent, VersionConflict, WriteUnknown
 from sidecar.ledger.ledger import Claimed, Refusal, State
 from sidecar.observe import seen_state, standing, version_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sidecar.chart.client import Receipt
     from sidecar.chart.draft import DraftDocument
-    from sidecar.chart.filing import FiledDraft, Filing
+    from sidecar.chart.filing import Filing
     from sidecar.dependency import Dependency
     from sidecar.ledger.ledger import Entry, Key, Ledger
 
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 WRITE_ATTEMPTS = 3
 """How often a create that was lost, and was then searched and not found, is sent again."""
-
 
 AMENDED = "source-amended"
 """Why a person must look: the source changed after a person worked on its draft."""
@@ -238,15 +237,19 @@ class Delivery:
         await self._store.ask(lambda: self._ledger.give_way(claim, state, version, reason))
 
     async def settle(self, claim: Claimed, draft: DraftDocument, receipt: Receipt) -> FiledDraft:
-        """Record the draft as the server holds it, then its Provenance."""
-        filed = await self._ehr.ask(lambda: self._filing.read_back(receipt, draft.text_digest))
+        """Record the draft as the server holds it, then its Provenance. From here on the draft is filed."""
+        try:
+            filed = await self._ehr.ask(lambda: self._filing.read_back(receipt, draft.text_digest))
+        except (ParkEvent, EhrRefused):
+            # It is there, and cannot be read now: what was sent stands for what is stored.
+            filed = FiledDraft(receipt.reference, receipt.version, draft.text_digest)
         await self._store.ask(
             lambda: self._ledger.record_filed(claim, filed.reference, filed.version, filed.text_digest)
         )
         await self._look_again(draft.draft_id, filed)
         try:
             await self._ehr.ask(lambda: self._filing.record_provenance(draft, filed))
-        except (WriteUnknown, EhrRefused, EhrNotFound) as error:
+        except (ParkEvent, VersionConflict, EhrRefused, EhrNotFound) as error:
             # The draft is in the chart and says itself what it is; Provenance beside it is an extra.
             logger.warning("provenance-not-written", extra={"draft_id": draft.draft_id, "code": error.code})
         return filed

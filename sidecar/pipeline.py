@@ -159,11 +159,9 @@ class Pipeline:
     def __init__(self, parts: Parts, policy: Policy) -> None:
         self._parts = parts
         self._policy = policy
-        self._ehr, self._engine, self._ledger = (
-            parts.dependencies.ehr,
-            parts.dependencies.engine,
-            parts.dependencies.ledger,
-        )
+        self._ehr = parts.dependencies.ehr
+        self._engine = parts.dependencies.engine
+        self._ledger = parts.dependencies.ledger
         self._quarantine = Quarantine()
         self._reading = Reading(parts.chart, parts.ledger, self._ehr, self._ledger, parts.progress)
         self._rate = parts.rate

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sidecar.chart.profile import Profile
     from sidecar.chart.source import SourceNote
     from sidecar.drafting.engine import EngineIdentity
-    from sidecar.drafting.task import Task
+    from sidecar.drafting.task import Coding, Task
 
 DRAFT_SYSTEM = "urn:ehr-draft-sidecar:draft"
 DEVICE_SYSTEM = "urn:ehr-draft-sidecar:engine"
@@ -138,7 +138,7 @@ def _is_version_id(source: SourceNote) -> bool:
     return isinstance(meta, dict) and meta.get("versionId") == source.version
 
 
-def _concept(coding: Any) -> dict[str, Any]:  # noqa: ANN401 - drafting.task.Coding, imported for types only
+def _concept(coding: Coding) -> dict[str, Any]:
     return {
         "coding": [{"system": coding.system, "code": coding.code, "display": coding.display}],
         "text": coding.display,

@@ -170,7 +170,10 @@ class Filing:
             _has_target(item, wanted) for item in await self._chart.search("Provenance", {"target": filed.reference})
         ):
             return
-        await self._chart.create(provenance)
+        try:
+            await self._chart.create(provenance)
+        except WriteUnknown:
+            raise EhrUnavailable("provenance not settled", suspect=True) from None  # searched again at the next try
 
     async def _device(self, engine: EngineIdentity) -> str | None:
         """Return the reference of the engine's Device, made once; None where the server takes none.

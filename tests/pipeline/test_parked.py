@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.errors import EhrRefused
+from sidecar.errors import EhrRefused, WriteUnknown
 from sidecar.ledger.ledger import Entry, State
 from sidecar.outcomes import Filed, Parked, ParkReason, Skipped, SkipReason
 from sidecar.testing import MemoryChart
@@ -119,3 +119,40 @@ async def test_a_server_that_refuses_device_and_provenance_gets_its_draft_all_th
     assert isinstance(await site.publish(document()), Filed)
     (draft,) = chart.drafts()
     assert draft["author"] == [{"display": "AI drafting engine extractive"}]
+
+
+class Forgetful(MemoryChart):
+    """An EHR that loses its first answer about each Provenance, or will not let drafts be read back."""
+
+    lost = 0
+    readable = True
+
+    async def create(self, resource: Any, if_none_exist: str | None = None) -> Any:
+        if resource["resourceType"] == "Provenance" and not self.lost:
+            self.lost += 1
+            raise WriteUnknown
+        return await super().create(resource, if_none_exist)
+
+    async def read(self, reference: str) -> Any:
+        resource = await super().read(reference)
+        if not self.readable and resource.get("docStatus") == "preliminary":
+            raise EhrRefused(400)
+        return resource
+
+
+async def test_a_lost_answer_about_the_provenance_is_asked_again(rig: Rig) -> None:
+    chart = Forgetful()
+    chart.put(ENCOUNTER)
+    site = Rig(build(chart, rig.ledger, rig.letters), chart, rig.ledger, rig.letters)
+    assert isinstance(await site.publish(document()), Filed)
+    assert [item["resourceType"] for item in chart.resources.values()].count("Provenance") == 1
+    assert chart.lost == 1
+
+
+async def test_a_draft_that_cannot_be_read_back_is_filed_all_the_same(rig: Rig) -> None:
+    chart = Forgetful()
+    chart.readable = False
+    chart.put(ENCOUNTER)
+    site = Rig(build(chart, rig.ledger, rig.letters), chart, rig.ledger, rig.letters)
+    assert isinstance(await site.publish(document()), Filed)
+    assert [entry.state for entry in await rig.ledger.list_entries()] == [State.FILED]
