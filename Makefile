@@ -30,7 +30,7 @@ demo: $(VENV)/.runtime ## watch it work on sample notes, with an inbox page; ONC
 	@$(BIN)/sidecar demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(NOTES),--notes $(NOTES))
 
 test: $(VENV)/.dev ## the tests that need nothing but PyPI
-	$(BIN)/pytest tests --ignore=tests/browser --ignore=tests/crash --ignore=tests/kafka
+	$(BIN)/pytest -n 3 tests --ignore=tests/browser --ignore=tests/crash --ignore=tests/kafka # they mostly wait for brokers
 
 test-browser: $(VENV)/.dev chromium ## the clinician's inbox in a real browser
 	$(BIN)/pytest tests/browser
